@@ -1,0 +1,1 @@
+"""The web service: the only part that knows HTTP and the database."""

@@ -1,0 +1,1 @@
+"""Instruments as data: the definition schema, its loader and the definitions."""

@@ -1,0 +1,1 @@
+"""Scoring, progress statistics and disclosure control: pure functions, no input or output."""

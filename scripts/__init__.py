@@ -1,0 +1,1 @@
+"""Checks and generators that the make targets call."""
