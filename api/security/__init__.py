@@ -1,0 +1,1 @@
+"""Who is asking (tokens, principals), and what is kept from everybody else (encryption of identifiers)."""
