@@ -1,0 +1,1 @@
+"""Clients: the people whose outcomes are measured."""

@@ -1,0 +1,41 @@
+"""The table of clients."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field, SQLModel
+
+import api.db  # noqa: F401  - sets the naming convention before the first table is made
+
+
+class ClientRow(SQLModel, table=True):
+    """One person, known by no name: the EHR's identifier is sealed, and looked up by a keyed hash."""
+
+    __tablename__ = "client"
+    __table_args__ = (
+        ForeignKeyConstraint(["organisation_id"], ["organisation.organisation_id"]),
+        UniqueConstraint("organisation_id", "external_id_hash"),
+        CheckConstraint("octet_length(external_id_hash) = 32", name="external_id_hash"),
+        CheckConstraint("(external_id_hash is null) = (external_id_sealed is null)", name="external_id_both"),
+        CheckConstraint("birth_year between 1850 and 2200", name="birth_year"),
+        CheckConstraint("updated_at >= created_at", name="updated_after_created"),
+        CheckConstraint("version >= 1", name="version"),
+    )
+
+    organisation_id: uuid.UUID = Field(primary_key=True)
+    id: uuid.UUID = Field(primary_key=True)
+    external_id_hash: bytes | None = None
+    external_id_sealed: bytes | None = None
+    key_wrapped: bytes
+    birth_year: int | None = None
+    gender: str | None = Field(default=None, sa_type=Text)
+    organs: list[str] | None = Field(default=None, sa_type=ARRAY(Text))
+    partnered: bool | None = None
+    research_consent: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    created_at: datetime = Field(sa_type=DateTime(timezone=True))
+    updated_at: datetime = Field(sa_type=DateTime(timezone=True))
+    version: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})

@@ -1,0 +1,1 @@
+"""Responses: completed forms, their scores and alerts."""

@@ -1,0 +1,144 @@
+"""Everything that can be set from outside, in one frozen class.
+
+Read from the environment (prefix ``FATHOMLINE_``) and from ``.env`` in the working directory. `create_app` takes the
+result, so tests pass their own; nothing else in the project reads the environment. docs/settings.md lists them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MASTER_KEY_MIN_LENGTH = 32
+"""Characters; 32 random hexadecimal ones are 128 bits, the least that is worth calling a key."""
+
+Algorithm = Literal["ES256", "ES384", "RS256", "RS384"]
+
+
+class SettingsError(Exception):
+    """A setting is missing or contradicts another; the message is one line and says what to do."""
+
+
+class IssuerSettings(BaseModel):
+    """One trusted issuer of tokens. The organisation is decided here, never by a claim of the token."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str = Field(min_length=1, description="Exact value of the `iss` claim")
+    organisation: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Slug of its organisation")
+    audience: str = Field(min_length=1, description="Exact value that `aud` must contain")
+    algorithms: tuple[Algorithm, ...] = Field(default=("ES256",), min_length=1, description="Signature algorithms")
+    jwks: dict[str, Any] | None = Field(default=None, description="Pinned public keys, a JSON Web Key Set")
+    jwks_uri: str | None = Field(default=None, pattern=r"^https?://", description="Where to fetch the public keys")
+
+    @model_validator(mode="after")
+    def _keys_come_from_one_place(self) -> Self:
+        if (self.jwks is None) == (self.jwks_uri is None):
+            raise ValueError("give exactly one of jwks and jwks_uri")
+        return self
+
+
+class Settings(BaseSettings):
+    """The settings of one process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FATHOMLINE_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    data: Path = Field(
+        default=Path("data"), description="Folder of everything kept on disk: embedded database, generated keys"
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("FATHOMLINE_DATABASE_URL", "DATABASE_URL"),
+        description="PostgreSQL 15 or later, as the service role; unset: the embedded server",
+    )
+    database_owner_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("FATHOMLINE_DATABASE_OWNER_URL", "DATABASE_OWNER_URL"),
+        description="The same database as the role that owns the tables; used by `fathomline migrate` only",
+    )
+    pool_size: int = Field(default=10, ge=1, le=500, description="Connections a process keeps for ordinary requests")
+    write_pool_size: int = Field(default=10, ge=1, le=500, description="Connections a process keeps for recording")
+    statement_timeout: float = Field(
+        default=30.0, gt=0, description="Seconds after which PostgreSQL gives up a statement of the service"
+    )
+    master_key: SecretStr | None = Field(
+        default=None,
+        min_length=MASTER_KEY_MIN_LENGTH,
+        description="Secret that wraps clients' keys and keys the look-up hash; at least 32 characters, no default",
+    )
+    master_key_file: Path | None = Field(default=None, description="File that holds the master key instead")
+    generate_master_key: bool = Field(
+        default=False, description="Development only: make a master key in the data folder where none is set"
+    )
+    development_issuer: bool = Field(
+        default=False, description="Accept tokens of `fathomline token`, signed with a key in the data folder"
+    )
+    issuers: tuple[IssuerSettings, ...] = Field(default=(), description="Trusted issuers of tokens, a JSON list")
+    max_body: int = Field(default=1_048_576, ge=1_024, description="Largest request body in bytes")
+    max_json_depth: int = Field(default=32, ge=4, le=256, description="Deepest nesting of JSON in a request")
+    smallest_cell: int = Field(default=11, ge=5, description="Smallest group of people that research output may show")
+    host: str = Field(default="127.0.0.1", description="Address to listen on")
+    port: int = Field(default=8000, ge=0, le=65_535, description="TCP port to listen on; 0: any free one")
+    workers: int = Field(default=1, ge=1, le=256, description="Service processes that share the port")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged")
+
+    @model_validator(mode="after")
+    def _one_master_key(self) -> Self:
+        if self.master_key is not None and self.master_key_file is not None:
+            raise ValueError("set one of FATHOMLINE_MASTER_KEY and FATHOMLINE_MASTER_KEY_FILE, not both")
+        return self
+
+    def require_master_key(self) -> SecretStr:
+        """The master key from the setting, its file, or (development) the generated file.
+
+        Raises
+        ------
+        SettingsError
+            There is none, or it is too short, or its file cannot be read.
+        """
+        if self.master_key is not None:
+            return self.master_key
+        if self.master_key_file is not None:
+            return _read_key(self.master_key_file)
+        if self.generate_master_key:
+            return _generated_key(self.data / "master.key")
+        raise SettingsError(
+            "no master key: set FATHOMLINE_MASTER_KEY (at least 32 characters) or FATHOMLINE_MASTER_KEY_FILE; "
+            "to try things out, FATHOMLINE_GENERATE_MASTER_KEY=true makes one in the data folder"
+        )
+
+
+def _read_key(path: Path) -> SecretStr:
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise SettingsError(f"cannot read the master key from {path}: {reason}") from error
+    if len(key) < MASTER_KEY_MIN_LENGTH:
+        raise SettingsError(f"the master key in {path} has fewer than {MASTER_KEY_MIN_LENGTH} characters")
+    return SecretStr(key)
+
+
+def _generated_key(path: Path) -> SecretStr:
+    """The key in ``path``, made first if it is not there; of several processes at once, one makes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)  # unlike rename, link never replaces the key that another process has just made
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return _read_key(path)

@@ -1,0 +1,17 @@
+"""Every table, imported in one place so that the metadata is whole: migrations and their check read it from here."""
+
+from api.clients.tables import ClientRow
+from api.organisations.tables import OrganisationRow
+from api.records.tables import AuditEventRow, OutboxRow
+from api.responses.tables import AlertRow, IdempotencyKeyRow, ResponseRow, ScoreRow
+
+__all__ = [
+    "AlertRow",
+    "AuditEventRow",
+    "ClientRow",
+    "IdempotencyKeyRow",
+    "OrganisationRow",
+    "OutboxRow",
+    "ResponseRow",
+    "ScoreRow",
+]
