@@ -1,0 +1,152 @@
+"""The parts of a definition that carry evidence: norms, reliabilities, cutoffs, bands, change thresholds."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from instruments.conditions import Comparison, Strict
+
+Evidence = Literal["read", "memory", "derived"]
+PartIdentifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
+
+
+class Sourced(Strict):
+    """Whatever states a rule or a figure says where it comes from and how well that is known.
+
+    ``read``: seen in the source, or in a copy or abstract of it. ``memory``: not seen, to be checked before it is
+    relied on. ``derived``: computed or chosen by us, as the source says.
+    """
+
+    source: str = Field(min_length=1)
+    evidence: Evidence
+    note: str | None = None
+
+
+class Citation(Strict):
+    """The paper that introduced the instrument."""
+
+    authors: str
+    year: int = Field(ge=1900, le=2100)
+    journal: str
+    doi: str | None = Field(default=None, pattern=r"^10\.\d{4,9}/\S+$")
+
+
+class Licence(Strict):
+    """Who owns the wording and on what terms it may be used."""
+
+    status: Literal["public-domain", "free-to-use", "free-with-attribution", "permission-required", "commercial"]
+    holder: str
+    terms: str
+    url: str | None = None
+
+
+class Applicability(Strict):
+    """Whom the instrument was made for: by organs, partner and activity, never by gender."""
+
+    organs: tuple[str, ...] = Field(default=(), description="at least one of these is presumed; empty: any anatomy")
+    partner: Literal["needed", "presumed", "not-needed"]
+    activity: Literal["needed", "presumed", "not-needed"] = Field(description="sexual activity in the recall period")
+    note: str | None = None
+
+
+class Cutoff(Comparison, Sourced):
+    """A published threshold on a scale, with the side that counts as a case."""
+
+    id: PartIdentifier
+    scale: str
+    meaning: str = Field(min_length=1, max_length=160)
+    primary: bool = Field(default=True, description="reported with every result; others are listed only")
+    sensitivity: Decimal | None = Field(default=None, ge=0, le=1)
+    specificity: Decimal | None = Field(default=None, ge=0, le=1)
+    sample: str | None = None
+    n: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> Self:
+        if self.one_of is not None:
+            raise ValueError("a cutoff is at_least, at_most, above or below one number")
+        return self
+
+
+class Band(Strict):
+    """A range of scores with a name; both ends belong to it."""
+
+    label: str = Field(min_length=1, max_length=60)
+    min: Decimal
+    max: Decimal
+
+
+class BandSet(Sourced):
+    """Severity bands of one scale, lowest first. A value between two bands belongs to the lower one."""
+
+    id: PartIdentifier
+    scale: str
+    default: bool = True
+    bands: tuple[Band, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for band in self.bands:
+            if band.min > band.max:
+                raise ValueError(f"band {band.label!r} ends before it starts")
+        for lower, upper in zip(self.bands, self.bands[1:], strict=False):
+            if not lower.max < upper.min:
+                raise ValueError(f"bands {lower.label!r} and {upper.label!r} overlap or are out of order")
+        return self
+
+
+class Norm(Sourced):
+    """Mean and standard deviation of a scale in a sample, in the scale's points."""
+
+    id: PartIdentifier
+    scale: str
+    sample: str
+    population: Literal["functional", "clinical", "community", "mixed"]
+    n: int | None = Field(default=None, ge=1)
+    mean: Decimal | None = None
+    sd: Decimal | None = Field(default=None, gt=0)
+
+
+class Reliability(Sourced):
+    """A reliability coefficient of a scale in a sample; ``upper`` where the source gives a range."""
+
+    id: PartIdentifier
+    scale: str
+    kind: Literal["cronbach-alpha", "omega", "test-retest", "icc", "spearman-brown"]
+    value: Decimal = Field(ge=-1, le=1)
+    upper: Decimal | None = Field(default=None, ge=-1, le=1)
+    n: int | None = Field(default=None, ge=1)
+    interval: str | None = None
+    sample: str | None = None
+
+
+class ChangeThreshold(Sourced):
+    """A published amount of change that means something, in the scale's points."""
+
+    id: PartIdentifier
+    scale: str
+    kind: Literal["reliable-change", "minimal-important-change", "minimal-detectable-change", "end-state-cutoff"]
+    value: Decimal
+    upper: Decimal | None = None
+    baseline: str | None = Field(default=None, description="the severity at the start that the figure holds for")
+    method: str
+
+
+class ProgressParameters(Sourced):
+    """What reliable change and the clinical cutoff of a scale are computed with by default.
+
+    Standard deviation and reliability belong together: a coefficient taken over patients and controls fits only the
+    spread of that mixture.
+    """
+
+    scale: str
+    sd: Decimal = Field(gt=0, description="in points")
+    sd_sample: str
+    reliability: Decimal = Field(ge=0, lt=1)
+    reliability_kind: Literal["cronbach-alpha", "omega", "test-retest", "icc", "spearman-brown"]
+    reliability_sample: str
+    clinical: str | None = Field(default=None, description="id of the norm of the clinical population")
+    functional: str | None = Field(default=None, description="id of the norm of the functional population")
