@@ -83,6 +83,10 @@ class Settings(BaseSettings):
     issuers: tuple[IssuerSettings, ...] = Field(default=(), description="Trusted issuers of tokens, a JSON list")
     max_body: int = Field(default=1_048_576, ge=1_024, description="Largest request body in bytes")
     max_json_depth: int = Field(default=32, ge=4, le=256, description="Deepest nesting of JSON in a request")
+    rate_limit: float = Field(
+        default=1_000.0, ge=0, description="Requests a second of one principal in one process; 0: as many as it likes"
+    )
+    rate_burst: int = Field(default=10_000, ge=1, description="Requests that a principal may send ahead of that rate")
     smallest_cell: int = Field(default=11, ge=5, description="Smallest group of people that research output may show")
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=0, le=65_535, description="TCP port to listen on; 0: any free one")
