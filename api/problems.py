@@ -25,7 +25,7 @@ MOST_ERRORS: Final = 100
 
 
 class Fault(BaseModel):
-    """One fault: where it is, a stable code, and a sentence. Body faults have `pointer`, others `parameter` and `in`."""
+    """One fault: a stable code, a sentence, and where: `pointer` in the body, else `parameter` and `in`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -141,6 +141,12 @@ class MethodNotAllowed(Problem):
     status, slug, title = 405, "method-not-allowed", "This path does not take that method"
 
 
+class RequestTimeout(Problem):
+    """The body did not arrive in time."""
+
+    status, slug, title = 408, "request-timeout", "The body took too long to arrive"
+
+
 class ExternalIdTaken(Problem):
     """Another client of the organisation has this external identifier."""
 
@@ -238,9 +244,10 @@ def problems(*kinds: type[Problem], public: bool = False) -> dict[int | str, dic
     >>> sorted(problems(NotFound))
     [401, 403, 404, 429, 500, 503]
     """
-    listed = sorted({*kinds, ServiceUnavailable, *((InternalError,) if public else EVERYWHERE)}, key=lambda k: k.slug)
+    always = (InternalError,) if public else EVERYWHERE
+    listed: set[type[Problem]] = {*kinds, *always, ServiceUnavailable}
     responses: dict[int | str, dict[str, Any]] = {}
-    for kind in listed:
+    for kind in sorted(listed, key=lambda kind: kind.slug):
         entry = responses.setdefault(
             kind.status,
             {
@@ -283,10 +290,8 @@ def _body_path(parts: Sequence[int | str], body: object, kind: str) -> list[int 
     path: list[int | str] = []
     here = body
     for at, part in enumerate(parts):
-        if isinstance(here, dict) and part in here:
-            here = here[part]
-        elif isinstance(here, list) and isinstance(part, int) and 0 <= part < len(here):
-            here = here[part]
+        if (isinstance(here, dict) and part in here) or (isinstance(here, list) and part in range(len(here))):
+            here = here[part]  # type: ignore[index]  # checked in the line above
         elif not (kind == "missing" and at == len(parts) - 1):
             continue
         path.append(part)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import Any, NoReturn
 
 
@@ -51,3 +53,61 @@ def loads(data: bytes) -> Any:
         raise
     except ValueError:  # the interpreter's limit on the digits of an integer
         raise NotStrict("number-out-of-range", "a number has too many digits") from None
+
+
+LARGEST_INTEGER = 2**53 - 1
+"""Beyond it JSON readers that use doubles see another number (RFC 8259, section 6)."""
+_SUSPICIOUS = re.compile(rb"\\u|[0-9]{16}|[0-9][eE]")
+"""Text without any of these has no escaped character and no large number, so its values need not be looked at."""
+_ENOUGH_FAULTS = 20
+
+
+def faults(data: bytes, value: Any, deepest: int) -> list[dict[str, str]]:
+    """What makes a value that was read from ``data`` unfit to be stored, each with pointer, code and detail.
+
+    Nesting beyond ``deepest``; numbers beyond 2^53 - 1 (integers) or a double's range; NUL, which PostgreSQL does not
+    take in text; and lone surrogates, which UTF-8 cannot write. Ordinary bodies pay for one scan of their bytes.
+    """
+    if data.count(b"[") + data.count(b"{") <= deepest and not _SUSPICIOUS.search(data):
+        return []
+    found: list[dict[str, str]] = []
+    waiting: list[tuple[Any, str, int]] = [(value, "", 1)]
+    while waiting and len(found) < _ENOUGH_FAULTS:
+        here, where, depth = waiting.pop()
+        if isinstance(here, str):
+            fault = _text_fault(here)
+        elif isinstance(here, int | float):
+            fault = _number_fault(here)
+        elif isinstance(here, dict | list):
+            fault = ("too-deep", f"nesting has at most {deepest} levels") if depth > deepest else None
+        else:
+            fault = None
+        if fault is not None:
+            found.append({"pointer": where, "code": fault[0], "detail": fault[1]})
+        elif isinstance(here, dict):
+            for name, inner in here.items():
+                if (fault := _text_fault(name)) is not None:  # its pointer could not be written
+                    found.append({"pointer": where, "code": fault[0], "detail": f"in the name of a member: {fault[1]}"})
+                else:
+                    waiting.append((inner, f"{where}/{name.replace('~', '~0').replace('/', '~1')}", depth + 1))
+        elif isinstance(here, list):
+            waiting.extend((inner, f"{where}/{at}", depth + 1) for at, inner in enumerate(here))
+    return found
+
+
+def _text_fault(text: str) -> tuple[str, str] | None:
+    if "\0" in text:
+        return "nul-character", "text has no NUL character"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "lone-surrogate", "text has no lone surrogate"
+    return None
+
+
+def _number_fault(number: float) -> tuple[str, str] | None:
+    if isinstance(number, float) and not math.isfinite(number):
+        return "number-out-of-range", "a number fits in a double"
+    if isinstance(number, int) and abs(number) > LARGEST_INTEGER:
+        return "number-out-of-range", f"an integer lies within plus and minus {LARGEST_INTEGER}"
+    return None

@@ -1,0 +1,138 @@
+"""The service: `create_app(settings)` puts middleware, routes and the things they share together."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+from fastapi import APIRouter, FastAPI
+
+import api.logging
+from api import embedded, problems
+from api.db import open_database
+from api.health.router import router as health
+from api.metrics import Metrics
+from api.middleware import BodyGuard, Shell
+from api.openapi import Application
+from api.security import crypto, issuer, keys, tokens
+from api.security.principal import Authenticator, RateLimit
+from api.settings import Settings, SettingsError
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (health,)
+"""Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares."""
+
+_DESCRIPTION: Final = (
+    "Outcome measurement for therapy: validated questionnaires scored as published, and their progress."
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application. It opens nothing before it is started, so its OpenAPI document needs no database."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await _open(app, settings, stack)
+            yield
+
+    app = Application(
+        title="Fathomline",
+        version=version("fathomline"),
+        description=_DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's pages load their scripts from a CDN; the document itself is at /openapi.json
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat the path, ids and all, in a header that proxies log
+    )
+    app.state.settings = settings
+    app.state.metrics = Metrics()
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_middleware(BodyGuard, largest=settings.max_body, deepest=settings.max_json_depth)
+    app.add_middleware(Shell, metrics=app.state.metrics)  # added last, so it is the outermost
+    return app
+
+
+async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:
+    api.logging.configure(settings.log_level)
+    app.state.keys = _derived_keys(settings)
+    app.state.development_issuer = issuer.load(settings.data, create=True) if settings.development_issuer else None
+    http = await stack.enter_async_context(httpx.AsyncClient(timeout=keys.FETCH_TIMEOUT, follow_redirects=False))
+    issuer_named = trusted_issuers(settings, app.state.development_issuer, http)
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+    else:
+        lease = await asyncio.to_thread(embedded.acquire, settings.data)
+        stack.push_async_callback(asyncio.to_thread, lease.close)
+        url = lease.url_service
+    database = await stack.enter_async_context(open_database(url, settings))
+    app.state.database = database
+
+    async def organisation_id(slug: str) -> uuid.UUID | None:
+        return await find_organisation(database.pool, slug)
+
+    limit = RateLimit(settings.rate_limit, settings.rate_burst)
+    app.state.authenticator = Authenticator(issuer_named, organisation_id, limit)
+
+
+def _derived_keys(settings: Settings) -> crypto.Keys:
+    try:
+        return crypto.derive(crypto.parse_master_key(settings.require_master_key().get_secret_value()))
+    except crypto.MasterKeyInvalid as error:
+        raise SettingsError(str(error)) from None
+
+
+def trusted_issuers(
+    settings: Settings, development: issuer.DevelopmentIssuer | None, http: httpx.AsyncClient
+) -> Callable[[str], tokens.Issuer | None]:
+    """How to find a trusted issuer by the name in a token.
+
+    Raises
+    ------
+    SettingsError
+        An issuer named twice, keys that cannot be used, or a key address that others could answer for.
+    """
+    found: dict[str, tokens.Issuer] = {}
+    for given in settings.issuers:
+        if given.issuer in found or given.issuer.startswith(issuer.PREFIX):
+            raise SettingsError(f"issuer {given.issuer!r} is named twice, or is the development issuer's name")
+        if given.jwks_uri is not None and not _unforgeable(given.jwks_uri):
+            raise SettingsError(f"issuer {given.issuer!r}: jwks_uri has to be https (http only on this machine)")
+        source: keys.KeySource
+        try:
+            source = keys.FetchedKeys(given.jwks_uri, http) if given.jwks_uri else keys.PinnedKeys(given.jwks)
+        except keys.KeySetInvalid as error:
+            raise SettingsError(f"issuer {given.issuer!r}: {error}") from None
+        found[given.issuer] = tokens.Issuer(
+            given.issuer, given.organisation, given.audience, frozenset(given.algorithms), source
+        )
+    fallback = development.trusted() if development is not None else None
+
+    def issuer_named(name: str) -> tokens.Issuer | None:
+        return found.get(name) or (fallback(name) if fallback is not None else None)
+
+    return issuer_named
+
+
+def _unforgeable(uri: str) -> bool:
+    parsed = urlsplit(uri)
+    return parsed.scheme == "https" or parsed.hostname in ("localhost", "127.0.0.1", "::1")
+
+
+async def find_organisation(pool: asyncpg.Pool[Any], slug: str) -> uuid.UUID | None:
+    """The id of an organisation by its slug: the only row of that table that a process may see without being in it."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_slug', $1, true)", slug)
+        found: uuid.UUID | None = await connection.fetchval(
+            "select organisation_id from organisation where slug = $1", slug
+        )
+        return found

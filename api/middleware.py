@@ -1,0 +1,208 @@
+"""What every request passes: an id, limits on its body, security headers, one log line, metrics, errors as problems.
+
+Pure ASGI and only two layers, since each costs every request; nothing here may wait for anything but the body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+import time
+from typing import Any, Final
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.logging import describe
+from api.metrics import METHODS, Metrics
+from api.problems import (
+    BodyMalformed,
+    BodyTooLarge,
+    MediaTypeUnsupported,
+    Problem,
+    RequestInvalid,
+    RequestTimeout,
+    problem_for,
+)
+from api.security import strict
+
+BODY_TIMEOUT: Final = 30.0
+"""Seconds in which a body has to arrive."""
+PROTECTED: Final = "/v1/"
+"""Below this path a body is read only from somebody whose token has been accepted."""
+QUIET_PATHS: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
+"""Asked every few seconds by machines; counted, and logged only when they fail."""
+CLIENT_GONE: Final = 499
+"""Status in log and metrics of a request whose client hung up, or that was cut off when the service stopped."""
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
+_JSON = re.compile(rb"application/(?:json|[a-z0-9.]+\+json)(?:\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
+
+_SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+_log = structlog.get_logger("fathomline")
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None
+
+
+def route_template(scope: Scope) -> str:
+    """The path as its route declares it, without ids; a path that no route knows is `unmatched`."""
+    template = getattr(scope.get("route"), "path_format", None)
+    return template if isinstance(template, str) else "unmatched"
+
+
+class Shell:
+    """The outermost layer: request id, headers, log line and metrics; no exception gets past it."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        given = _header(scope, b"x-request-id")
+        request_id = given if given is not None and _REQUEST_ID.fullmatch(given) else secrets.token_hex(16).encode()
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = request_id.decode("ascii")
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message.get("headers", ()))
+                present = {key for key, _ in headers}
+                headers += [header for header in _SECURITY_HEADERS if header[0] not in present]
+                headers.append((b"x-request-id", request_id))
+                message["headers"] = headers
+            await send(message)
+
+        self.metrics.running.inc()
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            pass  # nobody is left to answer
+        except Exception as error:
+            problem = problem_for(error)
+            if problem.status >= 500:
+                _log.error("failed", request_id=state["request_id"], route=route_template(scope), **describe(error))
+            if status:
+                raise  # half an answer is out; the server has to cut the connection so that nobody takes it for whole
+            await problem.response(state["request_id"])(scope, receive, send_with_headers)
+        finally:
+            self.metrics.running.dec()
+            self._record(scope, status or CLIENT_GONE, time.perf_counter() - began)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route, method = route_template(scope), scope["method"]
+        self.metrics.observe(method, route, status, seconds)
+        if scope["path"] in QUIET_PATHS and status < 400:
+            return
+        state = scope["state"]
+        principal = state.get("principal")
+        who = {} if principal is None else {"organisation": principal.organisation, "role": principal.role}
+        _log.info(
+            "request",
+            method=method if method in METHODS else "other",
+            route=route,
+            status=status,
+            milliseconds=round(seconds * 1000, 2),
+            request_id=state["request_id"],
+            **who,
+        )
+
+
+class BodyGuard:
+    """Takes a body in only if it is JSON of an acceptable size that has one meaning and can be stored.
+
+    The parsed body is left in the request's state as `json`, so that the hot path need not parse it again. A body under
+    `/v1/` is not even read before the token has been accepted.
+    """
+
+    def __init__(self, app: ASGIApp, *, largest: int, deepest: int) -> None:
+        self.app = app
+        self.largest = largest
+        self.deepest = deepest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            length = _header(scope, b"content-length")
+            if (length is not None and length.strip() != b"0") or _header(scope, b"transfer-encoding") is not None:
+                receive = await self._admit(scope, receive, length)
+        await self.app(scope, receive, send)
+
+    async def _admit(self, scope: Scope, receive: Receive, length: bytes | None) -> Receive:
+        if scope["path"].startswith(PROTECTED):
+            await scope["app"].state.authenticator.authenticate(scope)
+        if length is not None and length.isdigit() and int(length[:20]) > self.largest:
+            raise self._too_large()
+        body: bytes | None = await self._read(receive)
+        if body:
+            self._check(scope, body)
+
+        async def replay() -> Message:
+            nonlocal body
+            if body is None:
+                return await receive()
+            whole, body = body, None
+            return {"type": "http.request", "body": whole, "more_body": False}
+
+        return replay
+
+    async def _read(self, receive: Receive) -> bytes:
+        data = bytearray()
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientDisconnect
+                    data += message.get("body", b"")
+                    if len(data) > self.largest:
+                        raise self._too_large()
+                    if not message.get("more_body", False):
+                        return bytes(data)
+        except TimeoutError:
+            raise RequestTimeout(f"A body has to arrive within {BODY_TIMEOUT:.0f} s.") from None
+
+    def _too_large(self) -> Problem:
+        # The rest may be long and is wanted by nobody: cut the connection rather than take it all in.
+        return BodyTooLarge(f"A body has at most {self.largest} bytes.", headers={"Connection": "close"})
+
+    def _check(self, scope: Scope, body: bytes) -> None:
+        coding = _header(scope, b"content-encoding")
+        if coding is not None and coding.strip().lower() != b"identity":
+            raise MediaTypeUnsupported(
+                "Send the body without a content coding.", headers={"Accept-Encoding": "identity"}
+            )
+        if _JSON.fullmatch(_header(scope, b"content-type") or b"") is None:
+            raise MediaTypeUnsupported(
+                "Send the body as application/json in UTF-8.", headers={"Accept": "application/json"}
+            )
+        try:
+            value = strict.loads(body)
+        except strict.NotStrict as error:
+            raise RequestInvalid(errors=[{"pointer": "", "code": error.code, "detail": str(error)}]) from None
+        except json.JSONDecodeError as error:
+            raise BodyMalformed(f"The JSON breaks off at line {error.lineno}, column {error.colno}.") from None
+        except ValueError:
+            raise BodyMalformed("The body is not UTF-8.") from None
+        if found := strict.faults(body, value, self.deepest):
+            raise RequestInvalid(errors=found)
+        scope["state"]["json"] = value

@@ -1,0 +1,114 @@
+"""The OpenAPI document: what FastAPI derives, made exact about scopes and errors.
+
+The scope of an operation is read off its dependency, so the document cannot promise another one than is checked. The
+errors that every request may get are added here rather than on each route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from api.problems import (
+    MEDIA_TYPE,
+    BodyMalformed,
+    BodyTooLarge,
+    Fault,
+    MediaTypeUnsupported,
+    Problem,
+    ProblemDocument,
+    RequestInvalid,
+    RequestTimeout,
+    problems,
+)
+from api.security.principal import Require
+
+OF_BODIES: Final = (BodyMalformed, BodyTooLarge, MediaTypeUnsupported, RequestInvalid, RequestTimeout)
+"""What an operation with a body may answer before it even begins."""
+_FRAMEWORKS_OWN: Final = ("HTTPValidationError", "ValidationError")
+_BEARER: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "A signed token of a trusted issuer; its `role` decides the scopes.",
+}
+
+
+class Application(FastAPI):
+    """FastAPI with the document below."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = _sorted(_completed(self, super().openapi()))
+        return self.openapi_schema
+
+
+def _requirements(dependant: Dependant) -> Iterator[str]:
+    if isinstance(dependant.call, Require):
+        yield dependant.call.scope
+    for inner in dependant.dependencies:
+        yield from _requirements(inner)
+
+
+def _completed(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
+    for context in iter_route_contexts(app.routes):
+        if isinstance(context.original_route, APIRoute) and context.path_format in document["paths"]:
+            required = sorted(set(_requirements(context.dependant)))
+            for method in context.methods or ():
+                operation = document["paths"][context.path_format].get(method.lower())
+                if operation is not None:
+                    _complete(operation, required, f"{method} {context.path_format}")
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for name in _FRAMEWORKS_OWN:
+        schemas.pop(name, None)
+    template = "#/components/schemas/{model}"
+    schemas["Fault"] = Fault.model_json_schema(ref_template=template)
+    schemas["Problem"] = ProblemDocument.model_json_schema(ref_template=template)
+    schemas["Problem"].pop("$defs", None)
+    components["securitySchemes"] = {"bearer": _BEARER}
+    return document
+
+
+def _complete(operation: dict[str, Any], required: list[str], name: str) -> None:
+    declared = operation.get("x-scope")
+    if len(required) > 1 or (required and declared not in (None, required[0])):
+        raise TypeError(f"{name}: x-scope is {declared!r}, the dependencies require {required}")
+    if required:
+        operation["x-scope"] = required[0]
+    protected = "x-scope" in operation
+    if protected:
+        operation["security"] = [{"bearer": []}]
+    kinds: list[type[Problem]] = list(OF_BODIES) if "requestBody" in operation else []
+    responses = operation["responses"]
+    if responses.get("422", {}).get("content", {}).keys() == {"application/json"}:
+        del responses["422"]
+        kinds.append(RequestInvalid)
+    for status, answer in problems(*kinds, public=not protected).items():
+        _merge(responses, str(status), answer)
+
+
+def _merge(responses: dict[str, Any], status: str, answer: dict[str, Any]) -> None:
+    """Add what is not there; two problems of one status are both examples of it."""
+    present = responses.setdefault(status, answer)
+    examples = present.get("content", {}).get(MEDIA_TYPE, {}).get("examples")
+    if present is answer or examples is None:
+        return
+    for slug, example in answer["content"][MEDIA_TYPE]["examples"].items():
+        if slug not in examples:
+            examples[slug] = example
+            present["description"] += f"; {example['value']['title']}"
+
+
+def _sorted(value: Any) -> Any:
+    """Members in alphabetical order, lists as they are: the document is the same whatever came first."""
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(inner) for inner in value]
+    return value
