@@ -1,0 +1,117 @@
+"""The hot path: one response with all that belongs to it, by one call of the database function `record_response`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, cast
+
+import asyncpg
+
+Outcome = Literal["created", "replayed", "conflict", "client_unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreToRecord:
+    """One scale's row."""
+
+    scale: str
+    value: float | None
+    status: str
+    valid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlertToRecord:
+    """One alert's row."""
+
+    id: uuid.UUID
+    rule: str
+    item: str
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseToRecord:
+    """Everything that one transaction writes. Texts ``answers`` and ``document`` are JSON, kept as given."""
+
+    organisation_id: uuid.UUID
+    subject: str
+    role: str
+    request_id: str
+    idempotency_key: str | None
+    request_hash: bytes
+    """SHA-256 of the request, 32 bytes; compared only where there is a key."""
+    id: uuid.UUID
+    event_id: uuid.UUID
+    client_id: uuid.UUID
+    instrument: str
+    instrument_version: int
+    definition_checksum: str
+    variant: str
+    answers: str
+    setting: str | None
+    answered_at: datetime
+    recorded_at: datetime
+    document: str
+    valid: bool
+    scores: Sequence[ScoreToRecord]
+    alerts: Sequence[AlertToRecord] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of it.
+
+    ``created`` and ``replayed`` come with the id and the document of the kept response; ``conflict`` (the key was used
+    for another request) and ``client_unknown`` (also: of another organisation) with neither, and nothing was stored.
+    """
+
+    outcome: Outcome
+    response_id: uuid.UUID | None
+    document: str | None
+
+
+_CALL = f"select * from record_response({', '.join(f'${n}' for n in range(1, 28))})"  # noqa: S608  - only numbered placeholders
+
+
+async def record(pool: asyncpg.Pool[asyncpg.Record], response: ResponseToRecord) -> Recorded:
+    """Record it durably: when this returns, the transaction has been committed.
+
+    The function's statement is its own transaction, so nothing needs to be begun, set or reset around it.
+    """
+    r = response
+    async with pool.acquire() as connection:
+        row = await connection.fetchrow(
+            _CALL,
+            r.organisation_id,
+            r.subject,
+            r.role,
+            r.request_id,
+            r.idempotency_key,
+            r.request_hash,
+            r.id,
+            r.client_id,
+            r.instrument,
+            r.instrument_version,
+            r.definition_checksum,
+            r.variant,
+            r.answers,
+            r.setting,
+            r.answered_at,
+            r.recorded_at,
+            r.document,
+            r.valid,
+            [score.scale for score in r.scores],
+            [score.value for score in r.scores],
+            [score.status for score in r.scores],
+            [score.valid for score in r.scores],
+            [alert.id for alert in r.alerts],
+            [alert.rule for alert in r.alerts],
+            [alert.item for alert in r.alerts],
+            [alert.severity for alert in r.alerts],
+            r.event_id,
+        )
+    return Recorded(cast(Outcome, row["outcome"]), row["response_id"], row["document"])
