@@ -18,7 +18,8 @@ class ClientRow(SQLModel, table=True):
     __tablename__ = "client"
     __table_args__ = (
         ForeignKeyConstraint(["organisation_id"], ["organisation.organisation_id"]),
-        UniqueConstraint("organisation_id", "external_id_hash"),
+        # The organisation last, as in all further indexes: see api/responses/tables.py.
+        UniqueConstraint("external_id_hash", "organisation_id"),
         CheckConstraint("octet_length(external_id_hash) = 32", name="external_id_hash"),
         CheckConstraint("(external_id_hash is null) = (external_id_sealed is null)", name="external_id_both"),
         CheckConstraint("birth_year between 1850 and 2200", name="birth_year"),

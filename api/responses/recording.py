@@ -114,4 +114,5 @@ async def record(pool: asyncpg.Pool[asyncpg.Record], response: ResponseToRecord)
             [alert.severity for alert in r.alerts],
             r.event_id,
         )
-    return Recorded(cast(Outcome, row["outcome"]), row["response_id"], row["document"])
+    outcome = cast(Outcome, row["outcome"])
+    return Recorded(outcome, row["response_id"], r.document if outcome == "created" else row["document"])

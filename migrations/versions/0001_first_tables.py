@@ -114,8 +114,7 @@ begin
     select p_organisation_id, a.id, 'alert.raised', a.id, p_recorded_at from unnest(p_alert_ids) as a (id);
   end if;
   outcome := 'created';
-  response_id := p_id;
-  document := p_document::text;
+  response_id := p_id;  -- the document is the caller's own: not sent back
 end
 $$
 """
@@ -206,7 +205,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("organisation_id", "id", name=op.f("pk_client")),
         sa.UniqueConstraint(
-            "organisation_id", "external_id_hash", name=op.f("uq_client_organisation_id_external_id_hash")
+            "external_id_hash", "organisation_id", name=op.f("uq_client_external_id_hash_organisation_id")
         ),
     )
     op.create_table(
@@ -235,7 +234,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_response_series",
         "response",
-        ["organisation_id", "client_id", "instrument", "answered_at", "id"],
+        ["client_id", "instrument", "answered_at"],
         unique=False,
     )
     op.create_table(
@@ -260,10 +259,8 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("organisation_id", "id", name=op.f("pk_alert")),
     )
-    op.create_index(op.f("ix_alert_organisation_id_client_id"), "alert", ["organisation_id", "client_id"], unique=False)
-    op.create_index(
-        op.f("ix_alert_organisation_id_response_id"), "alert", ["organisation_id", "response_id"], unique=False
-    )
+    op.create_index(op.f("ix_alert_client_id"), "alert", ["client_id"], unique=False)
+    op.create_index(op.f("ix_alert_response_id"), "alert", ["response_id"], unique=False)
     op.create_table(
         "score",
         sa.Column("organisation_id", sa.Uuid(), nullable=False),
