@@ -1,0 +1,142 @@
+"""Scoring many forms at once, without a Python loop over rows.
+
+The same plan as for one form, over arrays. Rows are taken in blocks that fit the processor's cache: the arithmetic is
+so light that moving a column of a million numbers through memory once for every step would cost more than the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from instruments.schema import Instrument
+from scoring.block import Block, Floats, Workspace, tables_of
+from scoring.engine import whole
+from scoring.errors import CellFault, InvalidFrame
+from scoring.plan import Plan, plan_of
+from scoring.result import STATUSES
+
+BLOCK = 16_384
+STATUS_TYPE = pd.CategoricalDtype(list(STATUSES))
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """Scores of a frame, and the cells that were refused. Rows with a fault have no scores."""
+
+    scores: pd.DataFrame
+    faults: tuple[CellFault, ...]
+
+
+def score_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str | None = None) -> pd.DataFrame:
+    """Score every row of a frame; the same as ``score`` row by row, vectorised.
+
+    Parameters
+    ----------
+    instrument : Instrument
+    frame : DataFrame, shape (n, any)
+        One column an item, named by the item's id. NaN, None and an absent column are unanswered. Other columns are
+        ignored.
+    variant : str, optional
+        A scoring variant that the definition names; its default otherwise.
+
+    Returns
+    -------
+    DataFrame, shape (n, ...)
+        With the frame's index: for each scale ``<id>`` (float, points; NaN where there is no score) and
+        ``<id>_status`` (category); then each caseness rule (nullable boolean), and ``flags`` (the ids of the validity
+        rules that hold, joined by a semicolon).
+
+    Raises
+    ------
+    InvalidFrame
+        With every cell that is no option of its item.
+    UnknownVariant
+        The definition has no such variant.
+    """
+    result = evaluate_frame(instrument, frame, variant=variant)
+    if result.faults:
+        raise InvalidFrame(result.faults)
+    return result.scores
+
+
+def evaluate_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str | None = None) -> FrameResult:
+    """Like ``score_frame``, but rows with faults are left without scores (status missing) and reported."""
+    plan = plan_of(instrument, variant)
+    columns = [_numbers(frame[item.id]) if item.id in frame.columns else None for item in plan.items]
+    tables = tables_of(plan)
+    n = len(frame)
+    workspace = Workspace(len(columns), min(BLOCK, n))
+    values = {scale.id: np.empty(n, np.float64) for scale in plan.scales}
+    statuses = {scale.id: np.empty(n, np.int8) for scale in plan.scales}
+    caseness = {name: (np.empty(n, np.bool_), np.empty(n, np.bool_)) for name, _ in plan.caseness}
+    flags: npt.NDArray[Any] = np.zeros(n, np.int32 if len(plan.validity) < 32 else np.int64)
+    refused = np.zeros(n, np.bool_)
+    faults: list[CellFault] = []
+    for start in range(0, n, BLOCK):
+        rows = slice(start, min(start + BLOCK, n))
+        block = Block(plan, tables, columns, rows, workspace)
+        if block.bad is not None:
+            faults.extend(_cell_faults(plan, frame, block.bad, start))
+            refused[rows] = block.bad.any(axis=0)
+        for place, scale in enumerate(plan.scales):
+            np.divide(block.points_of[place], scale.denominator, out=values[scale.id][rows])
+            statuses[scale.id][rows] = block.status_of[place]
+            without = block.without_value(place)
+            if without is not None:
+                np.copyto(values[scale.id][rows], np.nan, where=without)
+        for name, test in plan.caseness:
+            sure, possible = test.over(block)
+            caseness[name][0][rows], caseness[name][1][rows] = sure, sure != possible
+        for bit, (_, test) in enumerate(plan.validity):
+            flags[rows] |= test.over(block)[0].astype(flags.dtype) << bit
+
+    out: dict[str, object] = {}
+    for scale in plan.scales:
+        codes = statuses[scale.id]
+        if faults:
+            values[scale.id][refused] = np.nan
+            codes = np.where(refused, np.int8(-1), codes)
+        out[scale.id] = values[scale.id]
+        out[f"{scale.id}_status"] = pd.Categorical.from_codes(codes, dtype=STATUS_TYPE)
+    for name, (sure, unknown) in caseness.items():
+        out[name] = pd.arrays.BooleanArray(sure, unknown | refused)
+    out["flags"] = _flag_names(plan, np.where(refused, 0, flags))
+    return FrameResult(pd.DataFrame(out, index=frame.index, copy=False), tuple(faults))
+
+
+def _numbers(column: pd.Series) -> Floats:
+    """A column as floats: NaN where unanswered, infinite where the cell is not a number at all."""
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return np.where(column.isna(), np.nan, np.inf)
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = np.empty(len(column), np.float64)
+    for row, (cell, empty) in enumerate(zip(column, column.isna(), strict=True)):
+        value, code = (np.nan, None) if empty else whole(cell)
+        numbers[row] = np.inf if value is None or code is not None else float(min(max(value, -1e9), 1e9))
+    return numbers
+
+
+def _cell_faults(plan: Plan, frame: pd.DataFrame, bad: npt.NDArray[np.bool_], start: int) -> Iterator[CellFault]:
+    # by row, then by column, as a person reads the file
+    for row, number in zip(*np.nonzero(bad.T), strict=True):
+        item = plan.items[number]
+        _, code = whole(frame[item.id].iloc[start + int(row)])
+        allowed = ", ".join(map(str, sorted(item.worth)))
+        yield CellFault(
+            start + int(row), item.id, code or "not-an-option", f"item {item.id!r} takes one of [{allowed}]"
+        )
+
+
+def _flag_names(plan: Plan, flags: npt.NDArray[np.integer[Any]]) -> pd.Categorical[Any]:
+    """Bit masks as the ids of the rules that hold; few different masks occur, so each is spelled out once."""
+    codes, masks = pd.factorize(flags)
+    ids = [flag.id for flag, _ in plan.validity]
+    names = [";".join(name for bit, name in enumerate(ids) if mask >> bit & 1) for mask in masks.tolist()]
+    return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype=object))
