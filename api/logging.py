@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import orjson
 import structlog
@@ -49,11 +49,15 @@ def describe(error: BaseException) -> dict[str, Any]:
         frames = traceback.extract_tb(current.__traceback__)
         places.append(" < ".join(f"{frame.name} {frame.filename}:{frame.lineno}" for frame in reversed(frames)))
         current = current.__cause__ or current.__context__
-    return {"exception": chain, "places": places}
+    return {"exceptions": chain, "places": places}
 
 
-def configure(level: str = "info") -> None:
-    """Send structlog's and the standard library's logs to standard error as JSON lines. May be called again."""
+def configure(level: str = "info", stream: TextIO | None = None) -> None:
+    """Send structlog's and the standard library's logs to a stream as JSON lines. May be called again.
+
+    ``stream`` is standard error unless given; it needs a ``buffer``.
+    """
+    stream = stream or sys.stderr
     least = getattr(logging, level.upper())
     before: list[Any] = [
         structlog.stdlib.add_log_level,
@@ -63,10 +67,10 @@ def configure(level: str = "info") -> None:
     structlog.configure(
         processors=[*before, structlog.processors.JSONRenderer(serializer=_dumps)],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=structlog.BytesLoggerFactory(stream.buffer),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=before,

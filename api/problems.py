@@ -16,6 +16,7 @@ import orjson
 import sqlalchemy.exc
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
@@ -371,8 +372,23 @@ def request_id(request: Request) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def _allowed(request: Request) -> str:
+    """Methods of the path. The framework names only those of the first of its routes."""
+    path = getattr(request.scope.get("route"), "path_format", None)
+    found = {
+        method
+        for context in iter_route_contexts(request.app.routes)
+        if context.path_format == path
+        for method in context.methods or ()
+    }
+    return ", ".join(sorted(found))
+
+
 async def _answer(request: Request, error: Exception) -> Response:
-    return problem_for(error).response(request_id(request))
+    problem = problem_for(error)
+    if isinstance(problem, MethodNotAllowed) and (allowed := _allowed(request)):
+        problem.headers["Allow"] = allowed
+    return problem.response(request_id(request))
 
 
 def install(app: FastAPI) -> None:
