@@ -82,7 +82,6 @@ class Workspace:
     """Matrices that every block writes into anew: fresh memory for each would cost more than the arithmetic."""
 
     def __init__(self, items: int, size: int) -> None:
-        self.raw = np.empty((items, size), np.float64)
         self.answers = np.empty((items, size), np.int16)
         self.index = np.empty((items, size), np.int16)
         self.outside = np.empty((items, size), np.bool_)
@@ -100,21 +99,28 @@ class Block:
     ) -> None:
         self._plan = plan
         self.size = size = rows.stop - rows.start
-        raw, index, outside = workspace.raw[:, :size], workspace.index[:, :size], workspace.outside[:, :size]
+        index, outside = workspace.index[:, :size], workspace.outside[:, :size]
         self._answers: Small = workspace.answers[:, :size]
-        for number, column in enumerate(columns):
-            raw[number] = np.nan if column is None else column[rows]
         with np.errstate(invalid="ignore"):  # what does not fit 16 bits, NaN included, is seen by comparing back
-            np.copyto(self._answers, raw, casting="unsafe")
+            for number, column in enumerate(columns):
+                if column is None:
+                    outside[number] = True
+                else:
+                    np.copyto(self._answers[number], column[rows], casting="unsafe")
+                    np.not_equal(self._answers[number], column[rows], out=outside[number])
         np.subtract(self._answers, tables.lowest, out=index)
-        np.not_equal(self._answers, raw, out=outside)
         outside |= np.greater_equal(index.view(np.uint16), tables.width, out=workspace.compared[:, :size])
         for table in tables.special:
             outside[table.number] |= ~table.option.take(index[table.number], mode="clip")
         self._unanswered: Bools | None = None
         self.bad: Bools | None = None
         if outside.any():
-            bad = outside & ~np.isnan(raw)
+            bad = workspace.compared[:, :size]
+            for number, column in enumerate(columns):
+                if column is None:
+                    bad[number] = False
+                else:  # greater-than of booleans is and-not, in one step
+                    np.greater(outside[number], np.isnan(column[rows]), out=bad[number])
             self.bad = bad if bad.any() else None
             # a refused cell is scored as unanswered, and its row is blanked by the caller
             self._unanswered = outside
@@ -159,7 +165,6 @@ class Block:
             result = (answers >= min(allowed)) & (answers <= max(allowed))
         else:
             result = np.isin(answers, sorted(allowed))
-        # greater-than of booleans is and-not, in one step
         return result if self._unanswered is None else np.greater(result, self._unanswered[item])
 
     def missing(self, item: int) -> Bools:
