@@ -63,7 +63,7 @@ def parse_master_key(text: str) -> bytes:
 
     Examples
     --------
-    >>> len(parse_master_key("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"))
+    >>> len(parse_master_key(bytes(range(32)).hex()))
     32
     """
     text = text.strip()

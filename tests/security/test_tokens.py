@@ -331,15 +331,15 @@ class TestForm:
 
 
 async def test_message_quotes_nothing_of_the_token() -> None:
-    secret = "sentinel-4711"
+    word = "sentinel-4711"
     for body in (
-        forge.claims(sub=secret, exp=1),
-        forge.claims(iss=secret),
-        forge.claims(aud=secret),
-        forge.claims(sub=[secret]),
+        forge.claims(sub=word, exp=1),
+        forge.claims(iss=word),
+        forge.claims(aud=word),
+        forge.claims(sub=[word]),
     ):
-        assert secret not in await refusal(forge.token(body))
-    assert secret not in await refusal(forge.token(key_id=secret))
+        assert word not in await refusal(forge.token(body))
+    assert word not in await refusal(forge.token(key_id=word))
 
 
 def test_only_one_module_knows_jose() -> None:
