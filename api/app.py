@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,8 +14,7 @@ import httpx
 from fastapi import APIRouter, FastAPI
 
 import api.logging
-from api import embedded, problems
-from api.db import open_database
+from api import problems
 from api.health.router import router as health
 from api.metrics import Metrics
 from api.middleware import BodyGuard, Shell
@@ -24,6 +22,7 @@ from api.openapi import Application
 from api.security import crypto, issuer, keys, tokens
 from api.security.principal import Authenticator, RateLimit
 from api.settings import Settings, SettingsError
+from api.startup import service_database
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (health,)
 """Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares."""
@@ -65,16 +64,10 @@ def create_app(settings: Settings) -> FastAPI:
 async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:
     api.logging.configure(settings.log_level)
     app.state.keys = _derived_keys(settings)
-    app.state.development_issuer = issuer.load(settings.data, create=True) if settings.development_issuer else None
+    app.state.development_issuer = _development_issuer(settings)
     http = await stack.enter_async_context(httpx.AsyncClient(timeout=keys.FETCH_TIMEOUT, follow_redirects=False))
     issuer_named = trusted_issuers(settings, app.state.development_issuer, http)
-    if settings.database_url is not None:
-        url = settings.database_url.get_secret_value()
-    else:
-        lease = await asyncio.to_thread(embedded.acquire, settings.data)
-        stack.push_async_callback(asyncio.to_thread, lease.close)
-        url = lease.url_service
-    database = await stack.enter_async_context(open_database(url, settings))
+    database = await stack.enter_async_context(service_database(settings))
     app.state.database = database
 
     async def organisation_id(slug: str) -> uuid.UUID | None:
@@ -82,6 +75,13 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
 
     limit = RateLimit(settings.rate_limit, settings.rate_burst)
     app.state.authenticator = Authenticator(issuer_named, organisation_id, limit)
+
+
+def _development_issuer(settings: Settings) -> issuer.DevelopmentIssuer | None:
+    try:
+        return issuer.load(settings.data, create=True) if settings.development_issuer else None
+    except issuer.IssuerError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _derived_keys(settings: Settings) -> crypto.Keys:
