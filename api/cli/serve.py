@@ -1,0 +1,153 @@
+"""`fathomline serve` and `fathomline migrate`."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import embedded, migrate
+from api.settings import Settings, SettingsError
+from api.startup import StartupError
+
+
+def settings_with(**given: Any) -> Settings:
+    """The settings, those given on the command line before those of the environment."""
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket, so that a port in use is told in one line and before anything is started.
+
+    Raises
+    ------
+    SettingsError
+        The address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(f"port {port} on {host} is taken; choose another with --port or PORT=") from None
+        raise SettingsError(f"cannot listen on {host} port {port}: {error.strerror}; choose others") from None
+    return bound
+
+
+def run(settings: Settings) -> None:
+    """Serve until interrupted. With several workers each is a process of its own; all share the socket."""
+    bound = listen(settings.host, settings.port)
+    options: dict[str, Any] = {
+        "log_config": None,  # the application logs, one structured line a request
+        "access_log": False,  # uvicorn's would log query strings
+        "server_header": False,
+        "lifespan": "on",
+        "timeout_graceful_shutdown": 20,
+    }
+    try:
+        if settings.workers == 1:
+            from api.app import create_app
+
+            server = uvicorn.Server(uvicorn.Config(_telling(create_app(settings)), **options))
+            server.run(sockets=[bound])
+            if not server.started:
+                raise typer.Exit(3)
+        else:
+            from uvicorn.supervisors import Multiprocess
+
+            config = uvicorn.Config("api.cli.serve:application", factory=True, workers=settings.workers, **options)
+            # The parent holds a lease of its own, so the database outlives a worker that is replaced.
+            lease = None if settings.database_url else embedded.acquire(settings.data)
+            try:
+                Multiprocess(config, sockets=[bound]).run()
+            finally:
+                if lease is not None:
+                    lease.close()
+    finally:
+        bound.close()
+
+
+def application() -> Any:
+    """The application of one of several workers, which read the settings from the environment anew."""
+    from api.app import create_app
+
+    return _telling(create_app(Settings()))
+
+
+def _telling(app: FastAPI) -> ASGIApp:
+    """The application, whose failure to start is told in one line where the user can do something about it."""
+    opened = app.router.lifespan_context
+    failure: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(started: FastAPI) -> AsyncIterator[object]:
+        try:
+            async with opened(started) as state:
+                yield state
+        except (SettingsError, StartupError, embedded.EmbeddedError) as error:
+            failure.append(str(error))
+            raise
+
+    app.router.lifespan_context = lifespan
+
+    async def telling(scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            if failure and message["type"] == "lifespan.startup.failed":
+                message = {"type": message["type"], "message": failure[0]}
+            await send(message)
+
+        await app(scope, receive, told if scope["type"] == "lifespan" else send)
+
+    return telling
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; 0 for any free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Service processes.")] = None,
+) -> None:
+    """Serve the API, on the embedded database unless DATABASE_URL names another."""
+    settings = settings_with(host=host, port=port, workers=workers)
+    settings.require_master_key()  # now, not in a worker
+    run(settings)
+
+
+def upgrade(
+    revision: Annotated[str, typer.Argument(help="Revision to go to; the newest if not given.")] = "head",
+    back: Annotated[bool, typer.Option("--back", help="Go back to REVISION; what it lacks is dropped.")] = False,
+) -> None:
+    """Bring the database's schema to a revision, as the role that owns the tables (DATABASE_OWNER_URL)."""
+    settings = Settings()
+    if settings.database_owner_url is not None:
+        _migrate(settings.database_owner_url.get_secret_value(), revision, back)
+    elif settings.database_url is not None:
+        raise SettingsError("DATABASE_URL is set but DATABASE_OWNER_URL is not: migrations run as the owner")
+    else:
+        with embedded.acquire(settings.data) as lease:
+            _migrate(lease.url_owner, revision, back)
+
+
+def _migrate(url: str, revision: str, back: bool) -> None:
+    if back:
+        migrate.downgrade(url, revision)
+        typer.echo(f"the database is back at revision {revision}")
+        return
+    before = migrate.upgrade(url, revision)
+    after = migrate.head() if revision == "head" else revision
+    typer.echo(f"the database was {'empty' if before is None else f'at revision {before}'}, and is at {after}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(serve)
+    app.command("migrate")(upgrade)

@@ -1,0 +1,99 @@
+"""From settings to a database that may be served from: reached, migrated if it is ours, and checked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import asyncpg
+
+from api import embedded, migrate
+from api.db import Database, open_database
+from api.organisations.repository import ensure_organisation
+from api.settings import Settings
+
+LEAST_VERSION = 15
+
+
+class StartupError(Exception):
+    """The database must not be served from; the message is one line and says what to do."""
+
+
+@asynccontextmanager
+async def service_database(settings: Settings) -> AsyncIterator[Database]:
+    """The service's database: of ``DATABASE_URL``, or the embedded one, brought to the newest revision first.
+
+    The organisations of the configured issuers are made where they are missing.
+
+    Raises
+    ------
+    StartupError
+        The server cannot be reached, is too old or not durable, its role has too many rights, or the schema is not
+        the one this release works with.
+    EmbeddedError
+        The embedded server cannot be had.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
+        else:
+            lease = await asyncio.to_thread(embedded.acquire, settings.data)
+            stack.push_async_callback(asyncio.to_thread, lease.close)
+            await asyncio.to_thread(migrate.upgrade, lease.url_owner)
+            url = lease.url_service
+        try:
+            database = await stack.enter_async_context(open_database(url, settings))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            # The driver's own message may quote the URL, and with it the password.
+            raise StartupError(f"cannot connect to the database of DATABASE_URL ({type(error).__name__})") from None
+        async with database.pool.acquire() as connection:
+            await check(connection)
+            for issuer in settings.issuers:
+                await ensure_organisation(connection, issuer.organisation, issuer.organisation)
+        yield database
+
+
+async def check(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Raise `StartupError` unless this connection's server, role and schema are fit to serve from."""
+    major = connection.get_server_version().major
+    if major < LEAST_VERSION:
+        raise StartupError(f"the server is PostgreSQL {major}; {LEAST_VERSION} or later is needed")
+    found = await connection.fetchrow(_CHECK)
+    role = found["role"]
+    if found["above_policies"]:
+        raise StartupError(
+            f"role {role} is, or can become, a superuser or one that bypasses row-level security: "
+            "connect as a role that is neither"
+        )
+    if found["owns"] is not None:
+        raise StartupError(f"role {role} owns table {found['owns']}: connect as a role that owns nothing")
+    for setting in ("fsync", "synchronous_commit"):
+        if found[setting] == "off":
+            raise StartupError(f"the server runs with {setting}=off and would lose acknowledged answers: turn it on")
+    if not found["migrated"]:
+        raise StartupError("the database has no schema yet: run `fathomline migrate` with DATABASE_OWNER_URL set")
+    revision = await connection.fetchval("select version_num from alembic_version")
+    if revision != migrate.head():
+        raise StartupError(
+            f"the database is at revision {revision} and this release works with {migrate.head()}: "
+            "run `fathomline migrate` of this release, or start the release that belongs to the database"
+        )
+    if found["unconfined"] is not None:
+        raise StartupError(f"row-level security is not enabled and forced on table {found['unconfined']}: restore it")
+
+
+_OUR_TABLES = """
+  pg_class c where c.relkind in ('r', 'p') and c.relnamespace = to_regnamespace('public')
+"""
+_CHECK = f"""
+select current_user as role,
+       exists (select from pg_roles r where (r.rolsuper or r.rolbypassrls)
+               and pg_has_role(current_user, r.oid, 'member')) as above_policies,
+       (select c.relname from {_OUR_TABLES} and pg_has_role(current_user, c.relowner, 'member') limit 1) as owns,
+       (select c.relname from {_OUR_TABLES} and c.relname <> 'alembic_version'
+               and not (c.relrowsecurity and c.relforcerowsecurity) limit 1) as unconfined,
+       current_setting('fsync') as fsync,
+       current_setting('synchronous_commit') as synchronous_commit,
+       to_regclass('alembic_version') is not null as migrated
+"""  # noqa: S608  - nothing but the constant above
