@@ -296,8 +296,9 @@ class _Attack:
 
     def __init__(self, table: Table, hidden: Bools, clock: Clock) -> None:
         self.clock, size = clock, len(table.lattice.keys)
-        # Larger than any sum that the published cells bound, so an optimum that touches it has no bound.
-        self.cap = float(2 * table.scores.sum() + 2)
+        # What the published cells bound is at most their sum; what they do not bound gets past it.
+        self.most = int(table.scores.sum())
+        self.cap = float(2 * self.most + 2)
         counts = np.concatenate([table.people, table.scores]).astype(float)
         unknown = np.concatenate([hidden, hidden])
         self.bounds = optimize.Bounds(np.where(unknown, 0, counts), np.where(unknown, self.cap, counts))
@@ -325,7 +326,7 @@ class _Attack:
     def interval(self, variable: int) -> Interval:
         """Both ends of a variable."""
         high = self._extreme(variable, -1)
-        return Interval(self._extreme(variable, 1), None if high >= self.cap else high)
+        return Interval(self._extreme(variable, 1), None if high > self.most else high)
 
     def _extreme(self, variable: int, sign: int) -> int:
         objective = np.zeros(self.bounds.lb.size)
