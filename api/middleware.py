@@ -182,8 +182,9 @@ class BodyGuard:
             raise RequestTimeout(f"A body has to arrive within {BODY_TIMEOUT:.0f} s.") from None
 
     def _too_large(self) -> Problem:
-        # The rest may be long and is wanted by nobody: cut the connection rather than take it all in.
-        return BodyTooLarge(f"A body has at most {self.largest} bytes.", headers={"Connection": "close"})
+        # The connection stays open: closing it with unread data resets it, and the caller would never see this answer.
+        # The server reads on and throws away what still comes.
+        return BodyTooLarge(f"A body has at most {self.largest} bytes.")
 
     def _check(self, scope: Scope, body: bytes) -> None:
         coding = _header(scope, b"content-encoding")

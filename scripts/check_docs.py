@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 import api.app  # noqa: F401  - brings in every feature, and with it every problem type
-from api.cli import app as commands
+from api.cli import application
 from api.problems import Problem, catalogue
 from api.settings import Settings
 
@@ -71,7 +71,7 @@ def main() -> int:
     faults = [
         *settings_faults(_text("docs/settings.md"), set(Settings.model_fields)),
         *problem_faults(ROOT / "docs" / "problems", catalogue()),
-        *command_faults(_text("README.md", "docs/cli.md"), set(command_names(typer.main.get_command(commands)))),
+        *command_faults(_text("README.md", "docs/cli.md"), set(command_names(typer.main.get_command(application())))),
     ]
     for fault in faults:
         print(fault)

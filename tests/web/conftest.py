@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.web.probe import Probe
+from tests.web.service import Service, started
 
 
 @pytest.fixture
@@ -26,3 +27,10 @@ async def stranger(probe: Probe) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a token."""
     async with probe.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    """The whole service on a database of its own, started once a run."""
+    async with started(tmp_path_factory.mktemp("service")) as running:
+        yield running
