@@ -5,9 +5,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from api.settings import Settings
 from tests.web.probe import Probe
-from tests.web.service import Service, started
+from tests.web.service import Service, service_of
 
 
 @pytest.fixture
@@ -30,7 +32,6 @@ async def stranger(probe: Probe) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture(scope="session")
-async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    """The whole service on a database of its own, started once a run."""
-    async with started(tmp_path_factory.mktemp("service")) as running:
-        yield running
+async def running(app: FastAPI, settings: Settings) -> Service:
+    """The whole service with two organisations, once a run."""
+    return await service_of(app, settings)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import asyncpg
 import httpx
 from fastapi import FastAPI
 
-from api.app import create_app
 from api.organisations.repository import ensure_organisation
-from api.security import crypto, issuer
+from api.security import issuer
 from api.settings import Settings
 
 HERE, ELSEWHERE = "demo", "other"
@@ -43,17 +39,9 @@ class Service:
         return self.issuer.token(organisation=organisation, role=role, subject=subject)
 
 
-@asynccontextmanager
-async def started(data: Path) -> AsyncIterator[Service]:
-    """A service on an embedded database of its own under ``data``."""
-    settings = Settings(
-        data=data, master_key=crypto.new_master_key(), development_issuer=True, rate_limit=0, pool_size=2
-    )
-    app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        pool: asyncpg.Pool[asyncpg.Record] = app.state.database.pool
-        async with pool.acquire() as connection:
-            organisations = {
-                slug: await ensure_organisation(connection, slug, slug.title()) for slug in (HERE, ELSEWHERE)
-            }
-        yield Service(app, settings, issuer.load(data, create=False), organisations)
+async def service_of(app: FastAPI, settings: Settings) -> Service:
+    """A started application with its two organisations."""
+    pool: asyncpg.Pool[asyncpg.Record] = app.state.database.pool
+    async with pool.acquire() as connection:
+        organisations = {slug: await ensure_organisation(connection, slug, slug.title()) for slug in (HERE, ELSEWHERE)}
+    return Service(app, settings, issuer.load(settings.data, create=False), organisations)

@@ -30,14 +30,14 @@ def issuer_settings(**changes: object) -> IssuerSettings:
 
 
 class TestHealth:
-    async def test_alive_and_ready(self, service: Service) -> None:
-        async with service.client() as client:
+    async def test_alive_and_ready(self, running: Service) -> None:
+        async with running.client() as client:
             for path in ("/health/live", "/health/ready"):
                 answer = await client.get(path)
                 assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
-    async def test_not_ready_without_a_database(self, service: Service, tmp_path: Path) -> None:
-        app = create_app(service.settings)
+    async def test_not_ready_without_a_database(self, running: Service, tmp_path: Path) -> None:
+        app = create_app(running.settings)
         nowhere = await asyncpg.create_pool(f"postgresql://nobody@/none?host={tmp_path}", min_size=0, init=None)
         app.state.database = _OnlyPool(nowhere)
         transport = httpx.ASGITransport(app=app)
@@ -55,19 +55,19 @@ class _OnlyPool:
 
 
 class TestOrganisations:
-    async def test_found_by_slug(self, service: Service) -> None:
-        pool = service.app.state.database.pool
-        for slug, organisation_id in service.organisations.items():
+    async def test_found_by_slug(self, running: Service) -> None:
+        pool = running.app.state.database.pool
+        for slug, organisation_id in running.organisations.items():
             assert await find_organisation(pool, slug) == organisation_id
         assert await find_organisation(pool, "nobody") is None
-        assert len(set(service.organisations.values())) == 2
+        assert len(set(running.organisations.values())) == 2
 
-    async def test_lookup_leaves_nothing_behind(self, service: Service) -> None:
-        async with service.app.state.database.pool.acquire() as connection:
+    async def test_lookup_leaves_nothing_behind(self, running: Service) -> None:
+        async with running.app.state.database.pool.acquire() as connection:
             assert await connection.fetchval("select count(*) from organisation") == 0
 
-    async def test_token_of_an_unknown_organisation(self, service: Service) -> None:
-        async with service.client("clinician", organisation="nobody") as client:
+    async def test_token_of_an_unknown_organisation(self, running: Service) -> None:
+        async with running.client("clinician", organisation="nobody") as client:
             answer = await client.post("/v1/anything", json={})
         assert (answer.status_code, answer.json()["type"]) == (401, "/problems/unauthenticated")
         assert "organisation" in answer.json()["detail"]
@@ -89,9 +89,9 @@ class TestIssuers:
         with pytest.raises(tokens.TokenRefused, match="signature"):
             await self.verified(mine, other, token=forge.token())
 
-    async def test_development_tokens_are_refused_unless_asked_for(self, service: Service) -> None:
+    async def test_development_tokens_are_refused_unless_asked_for(self, running: Service) -> None:
         with pytest.raises(tokens.TokenRefused, match="issuer"):
-            await self.verified(issuer_settings(), token=service.token("admin"))
+            await self.verified(issuer_settings(), token=running.token("admin"))
 
     @pytest.mark.parametrize(
         ("issuers", "says"),
@@ -136,27 +136,27 @@ class TestStart:
 
 
 @pytest.fixture
-async def address(service: Service) -> AsyncIterator[str]:
+async def address(running: Service) -> AsyncIterator[str]:
     """The service, and the routes of the probe, behind a real uvicorn on a real port."""
-    app: FastAPI = create_app(service.settings)
+    app: FastAPI = create_app(running.settings)
     app.include_router(router)
-    app.state.authenticator = service.app.state.authenticator
-    app.state.development_issuer = service.issuer
+    app.state.authenticator = running.app.state.authenticator
+    app.state.development_issuer = running.issuer
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="off")
     server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve(sockets=[bound]))
+    serving = asyncio.create_task(server.serve(sockets=[bound]))
     while not server.started:
         await asyncio.sleep(0.01)
     yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     server.should_exit = True
-    await running
+    await serving
 
 
 class TestRealServer:
-    async def test_a_request_and_its_refusals(self, service: Service, address: str) -> None:
-        bearer = {"Authorization": f"Bearer {service.token('clinician')}"}
+    async def test_a_request_and_its_refusals(self, running: Service, address: str) -> None:
+        bearer = {"Authorization": f"Bearer {running.token('clinician')}"}
         async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
             good = await client.post("/v1/things", json={"name": "a"}, headers=bearer)
             assert (good.status_code, good.json()) == (200, {"name": "a", "organisation": "demo"})
@@ -166,12 +166,12 @@ class TestRealServer:
             assert (await client.get("/fails/somehow")).json()["type"] == "/problems/internal-error"
 
     @pytest.mark.parametrize("framing", ["Transfer-Encoding: chunked", f"Content-Length: {100 * 65_536}"])
-    async def test_large_body_gets_its_answer(self, service: Service, address: str, framing: str) -> None:
+    async def test_large_body_gets_its_answer(self, running: Service, address: str, framing: str) -> None:
         """Also while the caller is still sending, and the connection is good for the next request."""
         host, port = address.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         head = (
-            f"POST /v1/things HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.token('ehr')}\r\n"
+            f"POST /v1/things HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {running.token('ehr')}\r\n"
             f"Content-Type: application/json\r\n{framing}\r\n\r\n"
         )
         writer.write(head.encode())
@@ -186,12 +186,12 @@ class TestRealServer:
         assert answer.count(b"HTTP/1.1 ") == 1
         writer.close()
 
-    async def test_client_that_hangs_up_in_its_body(self, service: Service, address: str) -> None:
+    async def test_client_that_hangs_up_in_its_body(self, running: Service, address: str) -> None:
         host, port = address.removeprefix("http://").split(":")
         for _ in range(3):
             _, writer = await asyncio.open_connection(host, int(port))
             writer.write(
-                f"POST /v1/things HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.token('ehr')}\r\n"
+                f"POST /v1/things HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {running.token('ehr')}\r\n"
                 "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{".encode()
             )
             await writer.drain()
@@ -211,8 +211,8 @@ class TestRealServer:
             with pytest.raises(httpx.RemoteProtocolError):
                 await client.get("/fails/midway")
 
-    async def test_many_at_once(self, service: Service, address: str) -> None:
-        bearer = {"Authorization": f"Bearer {service.token('clinician')}"}
+    async def test_many_at_once(self, running: Service, address: str) -> None:
+        bearer = {"Authorization": f"Bearer {running.token('clinician')}"}
         async with httpx.AsyncClient(base_url=address, trust_env=False, headers=bearer) as client:
             paths = [f"/v1/things/{uuid.uuid4()}" for _ in range(100)]
             answers = await asyncio.gather(*(client.get(path) for path in paths))

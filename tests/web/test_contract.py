@@ -1,0 +1,216 @@
+"""Laws of the contract, walked over every operation of the OpenAPI document: whatever is added is held to them.
+
+A new operation with required parameters or a body needs a good example in `EXAMPLES`, so that a 404 is for the id and
+for nothing else. A new kind of thing with an id needs a line in `foreign`, which makes one in the other organisation.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from api.problems import MEDIA_TYPE, catalogue
+from api.security.principal import ROLES, SCOPES
+from scripts.openapi import document
+from tests.web.service import ELSEWHERE, HERE, Service
+
+CONTRACT: Final[dict[str, Any]] = json.loads(document())
+METHODS: Final = ("get", "post", "put", "patch", "delete")
+PUBLIC: Final = {
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/.well-known/jwks.json",
+    "/problems/{slug}",
+}
+"""Paths that need no token. Anything else without a scope is a hole."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    method: str
+    path: str
+    spec: dict[str, Any] = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        return str(self.spec.get("operationId"))
+
+    @property
+    def scope(self) -> str | None:
+        return self.spec.get("x-scope")
+
+    @property
+    def parameters(self) -> list[dict[str, Any]]:
+        return list(self.spec.get("parameters", ()))
+
+    @property
+    def id_parameters(self) -> list[str]:
+        """Path parameters that are ids of stored things."""
+        return [
+            parameter["name"]
+            for parameter in self.parameters
+            if parameter["in"] == "path" and parameter["schema"].get("format") == "uuid"
+        ]
+
+    def url(self, **ids: str) -> str:
+        """The path with ids filled in; other parameters get a word that no rule of theirs needs to allow."""
+        return re.sub(r"\{(\w+)\}", lambda match: ids.get(match[1], "nothing"), self.path)
+
+
+OPERATIONS: Final = [
+    Operation(method, path, item[method])
+    for path, item in sorted(CONTRACT["paths"].items())
+    for method in METHODS
+    if method in item
+]
+PROTECTED: Final = [operation for operation in OPERATIONS if operation.scope]
+WITH_IDS: Final = [operation for operation in PROTECTED if operation.id_parameters]
+
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {}
+"""By operation id: what `httpx` takes for a request that is good but for its ids (`params`, `json`, `headers`)."""
+
+
+def example(operation: Operation) -> dict[str, Any]:
+    needs = operation.spec.get("requestBody", {}).get("required") or any(
+        parameter.get("required") and parameter["in"] != "path" for parameter in operation.parameters
+    )
+    assert not needs or operation.id in EXAMPLES, f"give a good example of {operation.id} in EXAMPLES"
+    return EXAMPLES.get(operation.id, {})
+
+
+EMPTY: Final[tuple[dict[str, Any], ...]] = ({}, {"json": {}})
+
+
+async def ask(client: httpx.AsyncClient, operation: Operation, url: str, **request: Any) -> httpx.Response:
+    return await client.request(operation.method.upper(), url, **request)
+
+
+def names(operation: Operation) -> str:
+    return f"{operation.method} {operation.path}"
+
+
+class TestDocument:
+    def test_every_operation_has_a_name_of_its_own(self) -> None:
+        ids = [operation.id for operation in OPERATIONS]
+        assert all(re.fullmatch(r"[a-z][A-Za-z]+", name) for name in ids)
+        assert len(ids) == len(set(ids))
+
+    def test_only_the_known_paths_are_public(self) -> None:
+        assert {operation.path for operation in OPERATIONS if not operation.scope} == PUBLIC
+
+    @pytest.mark.parametrize("operation", OPERATIONS, ids=names)
+    def test_scope_and_security_go_together(self, operation: Operation) -> None:
+        if operation.scope is None:
+            assert "security" not in operation.spec
+        else:
+            assert operation.scope in SCOPES
+            assert operation.spec["security"] == [{"bearer": []}]
+            assert {"401", "403", "429"} <= operation.spec["responses"].keys()
+
+    @pytest.mark.parametrize("operation", OPERATIONS, ids=names)
+    def test_every_error_is_a_problem(self, operation: Operation) -> None:
+        known = {kind.type_uri(): kind.status for kind in catalogue().values()}
+        for status, answer in operation.spec["responses"].items():
+            if status.startswith(("4", "5")):
+                assert answer["content"].keys() == {MEDIA_TYPE}
+                assert answer["content"][MEDIA_TYPE]["schema"] == {"$ref": "#/components/schemas/Problem"}
+                examples = answer["content"][MEDIA_TYPE]["examples"].values()
+                assert all(known[example["value"]["type"]] == int(status) for example in examples)
+
+    @pytest.mark.parametrize("operation", OPERATIONS, ids=names)
+    def test_inputs_are_answered_for(self, operation: Operation) -> None:
+        if "requestBody" in operation.spec:
+            assert {"400", "408", "413", "415", "422"} <= operation.spec["responses"].keys()
+        if operation.id_parameters:
+            assert {"404", "422"} <= operation.spec["responses"].keys()
+
+    def test_the_frameworks_own_error_is_gone(self) -> None:
+        assert "ValidationError" not in document()
+
+    def test_references_resolve(self) -> None:
+        found = set(re.findall(r'"#/components/schemas/([^"]+)"', document()))
+        assert found <= CONTRACT["components"]["schemas"].keys()
+        assert {"Problem", "Fault"} <= found
+
+
+class TestAccess:
+    @pytest.mark.parametrize("operation", PROTECTED, ids=names)
+    async def test_no_token(self, running: Service, operation: Operation) -> None:
+        async with running.client() as client:
+            for request in EMPTY:
+                answer = await ask(client, operation, operation.url(), **request)
+                assert (answer.status_code, answer.json()["type"]) == (401, "/problems/unauthenticated")
+
+    @pytest.mark.parametrize("operation", PROTECTED, ids=names)
+    async def test_token_that_is_none(self, running: Service, operation: Operation) -> None:
+        async with running.client() as client:
+            bad = {"Authorization": f"Bearer {running.token('admin')[:-4]}AAAA"}
+            assert (await ask(client, operation, operation.url(), headers=bad)).status_code == 401
+
+    @pytest.mark.parametrize("operation", PROTECTED, ids=names)
+    async def test_roles(self, running: Service, operation: Operation) -> None:
+        """Every role without the scope is refused, whatever else is wrong; every role with it is not."""
+        for role, scopes in ROLES.items():
+            async with running.client(role) as client:
+                for request in EMPTY:
+                    answer = await ask(client, operation, operation.url(), **request)
+                    if operation.scope in scopes:
+                        assert answer.status_code not in (401, 403)
+                    else:
+                        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden")
+
+    @pytest.mark.parametrize("operation", OPERATIONS, ids=names)
+    async def test_nonsense_never_makes_it_fail(self, running: Service, operation: Operation) -> None:
+        """Path parameters of every sort, and parameters and bodies that fit nothing: refused, never a 500."""
+        words = ("nothing", "0", "-1", "%00", "%F0%9F%98%80", "a" * 300, "..", str(uuid.UUID(int=0)), "1e999", "'")
+        role = next((role for role in ROLES if operation.scope in ROLES[role]), None)
+        async with running.client(role) as client:
+            for word in words:
+                url = operation.url(**{parameter["name"]: word for parameter in operation.parameters})
+                queries = {parameter["name"]: word for parameter in operation.parameters if parameter["in"] == "query"}
+                for request in (*EMPTY, {"params": queries}, {"json": {"a": word}}, {"json": []}):
+                    answer = await ask(client, operation, url, **request)
+                    assert answer.status_code < 500, (url, request, answer.text)
+
+
+async def foreign(running: Service) -> list[str]:
+    """Ids of one thing of each kind in the other organisation."""
+    del running
+    return []
+
+
+class TestOtherOrganisations:
+    @pytest.mark.parametrize("operation", WITH_IDS, ids=names)
+    async def test_their_ids_look_unknown(self, running: Service, operation: Operation) -> None:
+        """The id of another organisation's thing gets the very answer that an id of nothing gets."""
+        role = next(role for role in ROLES if operation.scope in ROLES[role])
+        request = example(operation)
+        nothing = str(uuid.uuid4())
+        async with running.client(role, organisation=HERE) as client:
+            unknown = await ask(
+                client, operation, operation.url(**dict.fromkeys(operation.id_parameters, nothing)), **request
+            )
+            assert (unknown.status_code, unknown.json()["type"]) == (404, "/problems/not-found")
+            for theirs in await foreign(running):
+                url = operation.url(**dict.fromkeys(operation.id_parameters, theirs))
+                answer = await ask(client, operation, url, **request)
+                assert answer.status_code == 404
+                assert comparable(answer, theirs) == comparable(unknown, nothing)
+
+    def test_there_is_another_organisation(self, running: Service) -> None:
+        assert running.organisations[HERE] != running.organisations[ELSEWHERE]
+
+
+def comparable(answer: httpx.Response, asked: str) -> tuple[object, ...]:
+    """All of an answer but what names the request."""
+    body = answer.json() | {"instance": None}
+    headers = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
+    assert asked not in answer.text
+    return body, {name: value for name, value in headers.items() if name != "content-length"}
