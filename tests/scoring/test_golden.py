@@ -1,0 +1,161 @@
+"""Scores that were worked out outside this code, and that nothing in a definition goes unexercised by them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import instruments
+import scoring
+from instruments.parts import BandSet, Cutoff
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+ALLOWED = {"name", "origin", "variant", "answers", "scores", "statuses", "bands", "other_bands", "cutoffs", "caseness"}
+ALLOWED |= {"flags", "flagged", "held_back", "alerts", "listed_cutoffs", "counts"}
+
+Case = dict[str, Any]
+
+
+def cases_of(code: str) -> list[Case]:
+    path = GOLDEN / f"{code}.yaml"
+    cases: list[Case] = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) if path.exists() else []
+    return cases
+
+
+CODES = instruments.catalogue().codes
+BY_CODE = {code: cases_of(code) for code in CODES}
+CASES = [(code, case) for code in CODES for case in BY_CODE[code]]
+
+
+def exact(value: Any) -> float | None:
+    """A golden value: a number, or a fraction as text where the decimal would not end."""
+    return None if value is None else float(Fraction(str(value)))
+
+
+def crossed(cutoff: Cutoff, value: float) -> bool:
+    if cutoff.at_least is not None:
+        return value >= float(cutoff.at_least)
+    if cutoff.at_most is not None:
+        return value <= float(cutoff.at_most)
+    if cutoff.above is not None:
+        return value > float(cutoff.above)
+    assert cutoff.below is not None
+    return value < float(cutoff.below)
+
+
+def label(bands: BandSet, value: float) -> str | None:
+    """The band that a value reaches last, lowest first."""
+    found = None
+    for band in bands.bands:
+        if value >= float(band.min):
+            found = band.label
+    return found
+
+
+@pytest.mark.parametrize(("code", "case"), CASES, ids=[f"{code}:{case['name']}" for code, case in CASES])
+def test_golden(code: str, case: Case) -> None:
+    result = scoring.score(instruments.load(code), case["answers"], variant=case.get("variant"))
+
+    assert {name: score.value for name, score in result.scores.items()} == {
+        name: exact(value) for name, value in case["scores"].items()
+    }
+    assert {name: score.status for name, score in result.scores.items()} == case.get(
+        "statuses", dict.fromkeys(case["scores"], "complete")
+    )
+    items = {name: [score.answered, score.missing, score.not_applicable] for name, score in result.scores.items()}
+    assert {name: counts for name, counts in items.items() if counts[1:] != [0, 0]} == case.get("counts", {})
+    assert {name: score.band for name, score in result.scores.items() if score.band is not None} == {
+        name: band for name, band in case.get("bands", {}).items() if band is not None
+    }
+    assert result.caseness == case.get("caseness", {})
+    assert [flag.id for flag in result.flags] == case.get("flags", [])
+    assert {name: list(score.flags) for name, score in result.scores.items() if score.flags} == case.get("flagged", {})
+    assert [name for name, score in result.scores.items() if not score.valid] == case.get("held_back", [])
+    assert [alert.id for alert in result.alerts] == case.get("alerts", [])
+    assert {cutoff.id: cutoff.crossed for score in result.scores.values() for cutoff in score.cutoffs} == {
+        name: side for name, side in case.get("cutoffs", {}).items() if side is not None
+    }
+
+
+@pytest.mark.parametrize(("code", "case"), CASES, ids=[f"{code}:{case['name']}" for code, case in CASES])
+def test_figures_that_are_only_listed(code: str, case: Case) -> None:
+    """Cutoffs and bands that no result reports still have to be entered the right way round."""
+    instrument = instruments.load(code)
+    values = {name: exact(value) for name, value in case["scores"].items()}
+    held_back = case.get("held_back", [])
+    for cutoff in instrument.cutoffs:
+        value = values[cutoff.scale]
+        side = case["cutoffs" if cutoff.primary else "listed_cutoffs"][cutoff.id]
+        assert side == (None if value is None or cutoff.scale in held_back else crossed(cutoff, value))
+    for bands in instrument.bands:
+        value = values[bands.scale]
+        expected = case["bands"][bands.scale] if bands.default else case["other_bands"][bands.id]
+        assert expected == (None if value is None or bands.scale in held_back else label(bands, value))
+        if expected is not None and value is not None and value.is_integer():
+            band = next(band for band in bands.bands if band.label == expected)
+            assert band.min <= value <= band.max
+
+
+def test_every_instrument_has_golden_cases_and_every_file_an_instrument() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.yaml")} == set(CODES)
+    assert all(BY_CODE.values())
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_cases_are_well_formed(code: str) -> None:
+    instrument = instruments.load(code)
+    names = [case["name"] for case in BY_CODE[code]]
+    assert len(set(names)) == len(names)
+    for case in BY_CODE[code]:
+        assert set(case) <= ALLOWED, case["name"]
+        assert case["origin"].startswith(("by hand: ", "worked example")), case["name"]
+        assert list(case["scores"]) == [scale.id for scale in instrument.scales], case["name"]
+        for key, primary in (("cutoffs", True), ("listed_cutoffs", False)):
+            ids = {cutoff.id for cutoff in instrument.cutoffs if cutoff.primary is primary}
+            assert set(case.get(key, {})) == ids, case["name"]
+        assert set(case.get("caseness", {})) == {rule.id for rule in instrument.caseness}, case["name"]
+        assert set(case.get("bands", {})) == {bands.scale for bands in instrument.bands}, case["name"]
+        others = {bands.id for bands in instrument.bands if not bands.default}
+        assert set(case.get("other_bands", {})) == others, case["name"]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_golden_cases_leave_nothing_of_a_definition_out(code: str) -> None:
+    instrument, cases = instruments.load(code), BY_CODE[code]
+    for scale in instrument.scales:
+        values = {exact(case["scores"][scale.id]) for case in cases}
+        rules = [scale.rule_for(variant) for variant in instrument.variant_ids]
+        assert {float(rules[0].min), float(rules[0].max), None} <= values, scale.id
+    assert {case.get("variant", instrument.variant_ids[0]) for case in cases if instrument.variants} == {
+        variant.id for variant in instrument.variants
+    }
+    for cutoff in instrument.cutoffs:
+        key = "cutoffs" if cutoff.primary else "listed_cutoffs"
+        assert {True, False} <= {case[key][cutoff.id] for case in cases}, cutoff.id
+    for bands in instrument.bands:
+        key, place = ("bands", bands.scale) if bands.default else ("other_bands", bands.id)
+        assert {band.label for band in bands.bands} <= {case[key][place] for case in cases}, bands.id
+        ends = {float(end) for band in bands.bands for end in (band.min, band.max)}
+        assert ends <= {exact(case["scores"][bands.scale]) for case in cases}, bands.id
+    for rule in instrument.caseness:
+        assert {True, False, None} <= {case["caseness"][rule.id] for case in cases}, rule.id
+    for validity in instrument.validity:
+        assert {validity.id in case.get("flags", []) for case in cases} == {True, False}, validity.id
+    for alert in instrument.alerts:
+        assert {alert.id in case.get("alerts", []) for case in cases} == {True, False}, alert.id
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_item_moves_its_scales_in_some_pair_of_cases(code: str) -> None:
+    """Two complete cases that differ in one item only: an item in the wrong scale, or in none, cannot hide."""
+    instrument, cases = instruments.load(code), BY_CODE[code]
+    used = {part for scale in instrument.scales if scale.items is not None for part in scale.items}
+    complete = [case["answers"] for case in cases if used <= {k for k, v in case["answers"].items() if v is not None}]
+    for item in sorted(used):
+        rest = [tuple(answers[other] for other in sorted(used - {item})) for answers in complete]
+        values = {(other, answers[item]) for other, answers in zip(rest, complete, strict=True)}
+        assert len(values) > len(set(rest)), item
