@@ -14,8 +14,8 @@ from typing import Any, Literal, Self
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-MASTER_KEY_MIN_LENGTH = 32
-"""Characters; 32 random hexadecimal ones are 128 bits, the least that is worth calling a key."""
+MASTER_KEY_MIN_LENGTH = 43
+"""Characters: 32 random bytes are 43 in base64 without padding, 64 in hexadecimal."""
 
 Algorithm = Literal["ES256", "ES384", "RS256", "RS384"]
 
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     master_key: SecretStr | None = Field(
         default=None,
         min_length=MASTER_KEY_MIN_LENGTH,
-        description="Secret that wraps clients' keys and keys the look-up hash; at least 32 characters, no default",
+        description="Wraps clients' keys and keys the look-up hash: 32 random bytes in base64 or hex; no default",
     )
     master_key_file: Path | None = Field(default=None, description="File that holds the master key instead")
     generate_master_key: bool = Field(
@@ -114,7 +114,7 @@ class Settings(BaseSettings):
         if self.generate_master_key:
             return _generated_key(self.data / "master.key")
         raise SettingsError(
-            "no master key: set FATHOMLINE_MASTER_KEY (at least 32 characters) or FATHOMLINE_MASTER_KEY_FILE; "
+            "no master key: set FATHOMLINE_MASTER_KEY (32 random bytes in base64 or hex) or FATHOMLINE_MASTER_KEY_FILE; "
             "to try things out, FATHOMLINE_GENERATE_MASTER_KEY=true makes one in the data folder"
         )
 

@@ -90,7 +90,7 @@ def _telling(app: FastAPI) -> ASGIApp:
     failure: list[str] = []
 
     @asynccontextmanager
-    async def lifespan(started: FastAPI) -> AsyncIterator[object]:
+    async def lifespan(started: FastAPI) -> AsyncIterator[Any]:
         try:
             async with opened(started) as state:
                 yield state

@@ -1,0 +1,65 @@
+"""Rows for tests. Plain functions; a test names only what it is about."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from api.ids import new_id
+from api.responses.recording import ResponseToRecord, ScoreToRecord
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+async def make_client(connection: asyncpg.Connection, organisation_id: uuid.UUID, **changes: Any) -> uuid.UUID:
+    """A client, written over any connection that may; its id."""
+    row: dict[str, Any] = {
+        "organisation_id": organisation_id,
+        "id": new_id(),
+        "key_wrapped": b"\0" * 60,
+        "created_at": NOON,
+        "updated_at": NOON,
+    } | changes
+    names = ", ".join(row)
+    places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        await connection.execute(f"insert into client ({names}) values ({places})", *row.values())  # noqa: S608  - names from tests
+    client_id: uuid.UUID = row["id"]
+    return client_id
+
+
+def make_recording(organisation_id: uuid.UUID, client_id: uuid.UUID, **changes: Any) -> ResponseToRecord:
+    """A response to record, of an invented instrument with two scales."""
+    made = ResponseToRecord(
+        organisation_id=organisation_id,
+        subject="ehr-1",
+        role="ehr",
+        request_id="request-1",
+        idempotency_key=uuid.uuid4().hex,
+        request_hash=hashlib.sha256(b"a request").digest(),
+        id=new_id(),
+        event_id=new_id(),
+        client_id=client_id,
+        instrument="lamp-3",
+        instrument_version=1,
+        definition_checksum="0" * 64,
+        variant="default",
+        answers=json.dumps({"1": 3, "2": 1}),
+        setting=None,
+        answered_at=NOON,
+        recorded_at=NOON,
+        document='{"id":  "spaces are kept",\n "b":1, "a":1.80}',
+        valid=True,
+        scores=(
+            ScoreToRecord("total", 10.5, "prorated", valid=True),
+            ScoreToRecord("ease", None, "insufficient", valid=True),
+        ),
+    )
+    return replace(made, **changes)
