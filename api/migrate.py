@@ -16,13 +16,13 @@ from sqlalchemy.pool import NullPool
 from api.db import driver_url
 
 _LOCK = 0x46_41_54_48  # "FATH": the advisory lock of migrations
-_SCRIPTS = Path(__file__).parent.parent / "migrations"
+SCRIPTS = Path(__file__).parent.parent / "migrations"
 
 
 def config(connection: Connection | None = None) -> Config:
     """Alembic's configuration for our scripts; commands use ``connection`` if given."""
     made = Config()
-    made.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    made.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     made.set_main_option("path_separator", "os")
     made.attributes["connection"] = connection
     return made
@@ -33,7 +33,7 @@ def head() -> str:
     """The newest revision among the scripts."""
     revision = ScriptDirectory.from_config(config()).get_current_head()
     if revision is None:
-        raise RuntimeError(f"no migrations in {_SCRIPTS}")
+        raise RuntimeError(f"no migrations in {SCRIPTS}")
     return revision
 
 
