@@ -238,3 +238,22 @@ def test_turning_the_scale_over_changes_no_category(
     )
     assert found.tolist() == turned.tolist()
     assert None not in found.tolist()
+
+
+def test_a_fine_scale_has_a_finite_index() -> None:
+    # A standard error below 1 point, even far below, is still an error.
+    for sd in (0.5, 1e-3, 1e-9):
+        assert reliable_change_index([0.0], [sd], sd=sd, reliability=0.5).tolist() == pytest.approx([1.0])
+
+
+def test_none_is_a_missing_score() -> None:
+    rci = reliable_change_index([None, 20], [5, 10], sd=5, reliability=0.8)  # type: ignore[list-item] # from a database
+    assert np.isnan(rci).tolist() == [True, False]
+    found = change_category([1, 2], [1, 2], [None, 0], higher_is="better", critical=1.96)  # type: ignore[list-item] # so too
+    assert found.tolist() == [None, "unchanged"]
+    assert np.isnan(confidence_of_change([None, 0]).probability).tolist() == [True, False]  # type: ignore[list-item] # so too
+
+
+def test_a_lenient_criterion_is_allowed() -> None:
+    found = change_category([1, 1], [2, 2], [0.7, 0.6], higher_is="better", critical=critical_value(0.5))
+    assert found.tolist() == ["improved", "unchanged"]

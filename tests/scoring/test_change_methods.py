@@ -198,9 +198,9 @@ def test_differences_that_vary_less_than_error_have_no_index() -> None:
 
 
 def test_a_reliability_of_the_difference_of_exactly_zero_is_not_one() -> None:
-    # sd 2 and 2, r12 = 0.5: the difference varies by 4, error alone gives 2 * 4 * (1 - 0.5) = 4.
+    # All exact in binary: SEM 1, so error alone gives differences a variance of 2; theirs is 4 + 4 - 8 * 0.75 = 2.
     with pytest.raises(NotComputable, match="no more than measurement error"):
-        reliability_of_difference(reliability=0.5, sd_pre=2, sd_post=2, correlation=0.5)
+        reliability_of_difference(reliability=0.75, sd_pre=2, sd_post=2, correlation=0.75)
 
 
 @pytest.mark.parametrize("sd", [5.0, 0.1])
@@ -284,3 +284,22 @@ def test_with_equal_moments_hsu_and_gulliksen_agree(pairs: list[tuple[int, int]]
         gulliksen_lord_novick(pre, post, reliability=r, mean_pre=20, sd_pre=5),
         hsu_linn_nord(pre, post, reliability=r, mean_pre=20, sd_pre=5, mean_post=20),
     )
+
+
+def test_what_counts_as_no_variation_does_not_depend_on_the_unit() -> None:
+    for unit in (1e-13, 1e-7, 1e-3, 1.0, 1e6, 1e13):
+        found = reliability_of_difference(reliability=0.9, sd_pre=5 * unit, sd_post=6 * unit, correlation=0.5)
+        assert found == pytest.approx(26 / 31)
+        with pytest.raises(NotComputable) as caught:
+            reliability_of_difference(reliability=0.9, sd_pre=5 * unit, sd_post=5 * unit, correlation=1 - 1e-14)
+        assert caught.value.reason == "no-spread"
+
+
+def test_correlations_at_their_ends_are_allowed() -> None:
+    assert reliability_of_difference(reliability=1.0, sd_pre=1, sd_post=2, correlation=-1.0) == 1.0
+    assert reliability_of_difference(reliability=1.0, sd_pre=1, sd_post=2, correlation=1.0) == 1.0
+
+
+def test_rounding_grows_with_the_scores() -> None:
+    found = edwards_nunnally([1e6 + 0.3], [1e6 + 0.3], reliability=1.0, mean_pre=333333.1, sd_pre=5)
+    assert found.tolist() == [0.0]

@@ -21,6 +21,11 @@ from scoring.proportions import wilson
 from tests.scoring.tables import GOLDEN, key_of, keys_of_case, table_of, table_of_case, table_of_persons, tables
 
 
+def few(examples: int) -> settings:
+    """Fewer examples than usual, since each solves integer programmes; or fewer still where the profile says so."""
+    return settings(max_examples=min(examples, settings.default.max_examples), deadline=None)
+
+
 def assert_safe(table: Table, found: ProtectedTable, threshold: int | None = None) -> None:
     """Nobody can say that a small cell is below the threshold, nor work out any hidden cell."""
     k = found.threshold if threshold is None else threshold
@@ -251,7 +256,7 @@ def test_a_question_is_answered_from_the_whole_lattice() -> None:
             found.group_by(names)
 
 
-@settings(max_examples=60, deadline=None)
+@few(30)
 @given(tables(), st.integers(2, 12), st.sampled_from(["publish", "suppress"]))
 def test_a_suppressed_table_cannot_be_solved_from_its_totals(table: Table, threshold: int, zeros: Any) -> None:
     found = protect(table, threshold, zeros=zeros)
@@ -262,7 +267,7 @@ def test_a_suppressed_table_cannot_be_solved_from_its_totals(table: Table, thres
     assert_safe(table, found)
 
 
-@settings(max_examples=60, deadline=None)
+@few(30)
 @given(tables(), st.integers(2, 12))
 def test_no_hidden_sum_follows_from_the_published_ones(table: Table, threshold: int) -> None:
     """Sums behind means and rates obey the same additions as the counts, and may be any number."""
@@ -280,7 +285,7 @@ def test_no_hidden_sum_follows_from_the_published_ones(table: Table, threshold: 
             assert np.linalg.matrix_rank(alone) == rank + 1
 
 
-@settings(max_examples=40, deadline=None)
+@few(20)
 @given(tables(), st.integers(2, 8), st.integers(0, 8))
 def test_a_higher_threshold_hides_what_a_lower_one_must(table: Table, low: int, more: int) -> None:
     lower, higher = protect(table, low), protect(table, low + more)
@@ -291,7 +296,7 @@ def test_a_higher_threshold_hides_what_a_lower_one_must(table: Table, low: int, 
         assert len(lower.hidden) <= len(higher.hidden)
 
 
-@settings(max_examples=40, deadline=None)
+@few(20)
 @given(tables(), st.integers(2, 12), st.randoms(use_true_random=False))
 def test_the_order_of_levels_and_dimensions_changes_nothing(table: Table, threshold: int, random: Any) -> None:
     axes = list(range(len(table.dimensions)))
@@ -312,7 +317,7 @@ def test_the_order_of_levels_and_dimensions_changes_nothing(table: Table, thresh
     assert protect(other, threshold).hidden == {turned(key) for key in protect(table, threshold).hidden}
 
 
-@settings(max_examples=25, deadline=None)
+@few(25)
 @given(st.lists(st.integers(0, 14), min_size=4, max_size=4), st.integers(2, 6))
 def test_no_smaller_set_of_cells_would_do(counts: list[int], threshold: int) -> None:
     """Exhaustive search over the inner cells, with the independent attacker as judge."""
