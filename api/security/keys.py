@@ -152,8 +152,8 @@ class FetchedKeys:
 
     async def find(self, key_id: str) -> PublicKey | None:
         if self._wanting(key_id):
-            async with self._lock:  # those who wait here find the keys that the first one fetched
-                if self._wanting(key_id) and self._may_try():
+            async with self._lock:  # those who wait here find that the first one has just tried
+                if self._may_try():
                     await self._fetch()
         if self._fetched is None:
             raise KeysUnavailable("the issuer's keys cannot be fetched")

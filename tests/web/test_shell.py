@@ -143,6 +143,8 @@ class TestFaults:
             ("/one/size", "int-parsing"),
             ("/surname", "extra-forbidden"),
         ]
+        details = {fault["pointer"]: fault["detail"] for fault in answer.json()["errors"]}
+        assert details["/ids/1"] == "has to be a UUID", "pydantic's own words quote a character of what was sent"
 
     @pytest.mark.parametrize(
         ("body", "pointer", "code"),
