@@ -1,0 +1,91 @@
+"""The clinic's description, `clinic.yaml`, read strictly."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+Range = tuple[float, float]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class OrganisationPlan(_Part):
+    """One organisation and how many people it has."""
+
+    slug: str
+    name: str
+    people: int = Field(ge=1)
+
+
+class Trajectory(_Part):
+    """How somebody fares: the change by the end of treatment, and for some how many sessions there are at most."""
+
+    name: str
+    of_twenty: int = Field(ge=1, le=20)
+    change: Range
+    sessions: tuple[int, int] | None = None
+
+
+class Member(_Part):
+    """One person of a presentation: forms by instrument code, each with how troubled its first answers are."""
+
+    anatomy: str
+    ages: tuple[int, int]
+    forms: dict[str, float] = Field(min_length=1)
+
+
+class Presentation(_Part):
+    """What people come with: alone (one member), or as a couple (two)."""
+
+    name: str
+    weight: int = Field(ge=1)
+    inactive: Share
+    avoids: Share = 0.0
+    partnered: Share
+    members: tuple[Member, ...] = Field(min_length=1, max_length=2)
+
+
+class Anatomy(_Part):
+    """Organs that are present, and how people with them describe their gender."""
+
+    organs: tuple[str, ...]
+    genders: dict[str, Share]
+
+
+class Showcase(_Part):
+    """Whom the demo points at first."""
+
+    form: str
+    trajectory: str
+
+
+class Clinic(_Part):
+    """The whole description."""
+
+    seed: str
+    first_day: date = Field(alias="from")
+    last_day: date = Field(alias="until")
+    organisations: tuple[OrganisationPlan, ...]
+    trajectories: tuple[Trajectory, ...]
+    presentations: tuple[Presentation, ...]
+    anatomies: dict[str, Anatomy]
+    research_consent: Share
+    leaves_out: tuple[Share, ...] = Field(min_length=1)
+    breaks_off: Share
+    settings: dict[str, Share]
+    showcase: Showcase
+
+
+@cache
+def clinic() -> Clinic:
+    """The description that ships with the project."""
+    return Clinic.model_validate(yaml.safe_load(Path(__file__).with_name("clinic.yaml").read_text(encoding="utf-8")))
