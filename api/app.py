@@ -15,6 +15,7 @@ from fastapi import APIRouter, FastAPI
 
 import api.logging
 from api import problems
+from api.clients.router import router as clients
 from api.health.router import router as health
 from api.metrics import Metrics
 from api.middleware import BodyGuard, Shell
@@ -24,7 +25,7 @@ from api.security.principal import Authenticator, RateLimit
 from api.settings import Settings, SettingsError
 from api.startup import service_database
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (health,)
+ROUTERS: Final[tuple[APIRouter, ...]] = (health, clients)
 """Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares."""
 
 _DESCRIPTION: Final = (

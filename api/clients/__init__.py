@@ -1,1 +1,1 @@
-"""Clients: the people whose outcomes are measured."""
+"""Clients: the people whose answers are kept, known here by no name."""
