@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from operator import index
 from typing import Any
 
@@ -79,10 +80,10 @@ def whole(answer: Any) -> tuple[int, None] | tuple[None, str]:
     """An answer as a whole number, or the code of what is wrong with it."""
     if isinstance(answer, bool):
         return None, "not-a-number"
-    if isinstance(answer, float):
+    if isinstance(answer, Real) and not isinstance(answer, Integral):  # of every precision, NumPy's included
         if not math.isfinite(answer):
             return None, "not-finite"
-        return (int(answer), None) if answer.is_integer() else (None, "not-whole")
+        return (int(answer), None) if answer == int(answer) else (None, "not-whole")
     try:
         return index(answer), None
     except TypeError:
@@ -145,12 +146,16 @@ def _scale_points(
             left_out.append(name)
         else:
             unanswered.append(name)
-    kind = "items-unanswered" if scale.of_items else "scales-without-value"
-    without = Reason("items-unanswered" if scale.of_items else "scales-without-value", (*unanswered, *left_out))
+    if not scale.of_items:
+        without = Reason("scales-without-value", (*unanswered, *left_out))
+    elif unanswered:
+        without = Reason("items-unanswered", (*unanswered, *left_out))
+    else:
+        without = Reason("items-not-applicable", tuple(left_out))
     if present < scale.min_parts:
         if unanswered:
-            return None, ("insufficient", Reason(kind, tuple(unanswered)))  # type: ignore[arg-type]
-        return None, ("not_applicable", Reason("items-not-applicable", tuple(left_out)))
+            return None, ("insufficient", Reason(without.code, tuple(unanswered)))
+        return None, ("not_applicable", without)
     value = scale.points(total, present)
     if present < len(scale.parts):
         return value, ("prorated", without)

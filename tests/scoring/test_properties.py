@@ -1,0 +1,213 @@
+"""Laws that hold for every instrument of the catalogue and for every one that could be written."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import scoring
+from instruments.schema import Instrument
+from scoring.engine import _general, checked
+from scoring.plan import plan_of
+from scoring.result import Result
+from tests.scoring.reference import Reference
+from tests.scoring.strategies import CATALOGUE, Form, any_instrument, forms, invented
+
+CODES = [instrument.code for instrument in CATALOGUE]
+some = settings(max_examples=150)
+
+
+def variants_of(instrument: Instrument) -> st.SearchStrategy[str | None]:
+    return st.sampled_from([None, *instrument.variant_ids])
+
+
+def assert_as_expected(instrument: Instrument, variant: str | None, answers: Form, result: Result) -> None:
+    """Everything in a result equals the reference, values to the last bit."""
+    expected = Reference(instrument, variant).result(answers)
+    assert list(result.scores) == list(expected.scores)
+    for scale_id, want in expected.scores.items():
+        got = result.scores[scale_id]
+        # a float nearest to the exact fraction is what exact decimals mean: 1.8, not 1.7999999999999998
+        assert got.value == (None if want.value is None else float(want.value)), scale_id
+        assert got.status == want.status, scale_id
+        assert (got.reason and (got.reason.code, got.reason.parts)) == want.reason, scale_id
+        assert (got.answered, got.missing, got.not_applicable) == (want.answered, want.missing, want.not_applicable)
+        assert got.band == want.band, scale_id
+        assert {cutoff.id: cutoff.crossed for cutoff in got.cutoffs} == want.cutoffs, scale_id
+        assert (got.flags, got.valid) == (want.flags, want.valid), scale_id
+    assert result.caseness == expected.caseness
+    assert tuple(flag.id for flag in result.flags) == expected.flags
+    assert tuple(alert.id for alert in result.alerts) == expected.alerts
+
+
+@settings(max_examples=600)
+@given(st.data())
+def test_scores_of_invented_instruments_equal_the_reference(data: st.DataObject) -> None:
+    instrument = data.draw(invented())
+    variant = data.draw(variants_of(instrument))
+    for _ in range(3):
+        answers = data.draw(forms(instrument))
+        result = scoring.score(instrument, answers, variant=variant)
+        assert_as_expected(instrument, variant, answers, result)
+
+
+@pytest.mark.parametrize("instrument", CATALOGUE, ids=CODES)
+@settings(max_examples=60)
+@given(data=st.data())
+def test_scores_of_the_catalogue_equal_the_reference(instrument: Instrument, data: st.DataObject) -> None:
+    variant = data.draw(variants_of(instrument))
+    answers = data.draw(forms(instrument))
+    assert_as_expected(instrument, variant, answers, scoring.score(instrument, answers, variant=variant))
+
+
+def with_seed(instrument: Instrument, seed: int, share: float) -> Form:
+    """Answers that are quick to make, so that each instrument sees hundreds of forms."""
+    source = random.Random(seed)
+    return {item.id: source.choice(item.options) for item in instrument.items if source.random() < share}
+
+
+@pytest.mark.parametrize("instrument", CATALOGUE, ids=CODES)
+def test_hundreds_of_forms_of_the_catalogue_equal_the_reference(instrument: Instrument) -> None:
+    for variant in instrument.variant_ids:
+        for seed in range(300):
+            answers = with_seed(instrument, seed, (1.0, 0.95, 0.6)[seed % 3])
+            assert_as_expected(instrument, variant, answers, scoring.score(instrument, answers, variant=variant))
+
+
+def assert_row_equals(row: Any, result: Result) -> None:
+    """One row of a scored frame is the result of that form, to the last bit."""
+    for scale_id, score in result.scores.items():
+        value = row[scale_id]
+        assert (None if pd.isna(value) else value) == score.value, scale_id
+        assert row[f"{scale_id}_status"] == score.status
+    for name, met in result.caseness.items():
+        assert (None if pd.isna(row[name]) else bool(row[name])) is met, name
+    assert row["flags"] == ";".join(flag.id for flag in result.flags)
+
+
+def frame_of(instrument: Instrument, rows: list[Form]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {item.id: pd.array([row.get(item.id) for row in rows], dtype="Int64") for item in instrument.items}
+    )
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_frame_gives_the_same_as_each_form_alone(data: st.DataObject) -> None:
+    instrument = data.draw(any_instrument())
+    variant = data.draw(variants_of(instrument))
+    rows = [data.draw(forms(instrument)) for _ in range(data.draw(st.integers(1, 4)))]
+    frame = scoring.score_frame(instrument, frame_of(instrument, rows), variant=variant)
+    for row, answers in zip(frame.to_dict("records"), rows, strict=True):
+        assert_row_equals(row, scoring.score(instrument, answers, variant=variant))
+
+
+@some
+@given(st.data())
+def test_the_short_way_equals_the_general_way(data: st.DataObject) -> None:
+    instrument = data.draw(any_instrument())
+    variant = data.draw(variants_of(instrument))
+    answers = data.draw(forms(instrument, complete=True))
+    result = scoring.score(instrument, answers, variant=variant)
+    plan = plan_of(instrument, variant)
+    assert plan.shortcut is not None
+    assert plan.shortcut(answers) == result, "a complete form takes the short way"
+    assert _general(plan, checked(plan, answers)) == result
+    assert result.document() == _general(plan, checked(plan, answers)).document()
+
+
+@some
+@given(st.data())
+def test_the_short_way_leaves_every_other_form_alone(data: st.DataObject) -> None:
+    instrument = data.draw(any_instrument())
+    answers = data.draw(forms(instrument))
+    result = scoring.score(instrument, answers)
+    plan = plan_of(instrument)
+    assert result == _general(plan, checked(plan, answers))
+    outside = any(answers.get(i.id) in {o.value for o in i.not_applicable} for i in instrument.items)
+    if outside or len([value for value in answers.values() if value is not None]) < len(instrument.items):
+        assert plan.shortcut is not None
+        assert plan.shortcut(answers) is None
+
+
+@some
+@given(st.data())
+def test_values_stay_in_their_range(data: st.DataObject) -> None:
+    instrument = data.draw(any_instrument())
+    variant = data.draw(variants_of(instrument))
+    answers = data.draw(forms(instrument))
+    result = scoring.score(instrument, answers, variant=variant)
+    for scale in instrument.scales:
+        rule, value = scale.rule_for(result.variant), result.scores[scale.id].value
+        assert value is None or float(rule.min) <= value <= float(rule.max)
+
+
+@some
+@given(st.data())
+def test_the_order_of_answers_never_matters(data: st.DataObject) -> None:
+    instrument = data.draw(any_instrument())
+    answers = data.draw(forms(instrument))
+    shuffled = dict(data.draw(st.permutations(list(answers.items()))))
+    assert scoring.score(instrument, shuffled) == scoring.score(instrument, answers)
+
+
+@some
+@given(st.data())
+def test_none_absent_and_whole_floats_are_the_same_answers(data: st.DataObject) -> None:
+    instrument = data.draw(any_instrument())
+    answers = data.draw(forms(instrument))
+    expected = scoring.score(instrument, answers)
+    assert scoring.score(instrument, {k: v for k, v in answers.items() if v is not None}) == expected
+    assert scoring.score(instrument, {item.id: answers.get(item.id) for item in instrument.items}) == expected
+    floats = {k: None if v is None else float(v) for k, v in answers.items()}
+    assert scoring.score(instrument, floats) == expected
+
+
+@some
+@given(st.data())
+def test_a_missing_answer_is_never_a_zero(data: st.DataObject) -> None:
+    """Taking one answer away shows in the status of each scale over that item, and is not an answer of 0."""
+    instrument = data.draw(any_instrument())
+    answers = data.draw(forms(instrument, complete=True))
+    gone = data.draw(st.sampled_from([item.id for item in instrument.items]))
+    before = scoring.score(instrument, answers)
+    after = scoring.score(instrument, {k: v for k, v in answers.items() if k != gone})
+    variant = instrument.variant_ids[0]
+    reference = Reference(instrument, variant)
+    for scale in instrument.scales:
+        if gone not in reference._leaves(scale.id):
+            assert after.scores[scale.id].value == before.scores[scale.id].value
+            continue
+        score = after.scores[scale.id]
+        assert score.status in ("prorated", "insufficient")
+        assert (score.value is None) == (score.status == "insufficient")
+        assert score.missing == 1
+        assert score.reason is not None
+
+
+@some
+@given(st.data())
+def test_answering_one_more_item_never_turns_a_rule_over(data: st.DataObject) -> None:
+    """Rules over raw answers are settled once they are known. (Over prorated scores they may change.)"""
+    instrument = data.draw(any_instrument())
+    answers = data.draw(forms(instrument))
+    missing = [item for item in instrument.items if answers.get(item.id) is None]
+    if not missing:
+        return
+    item = data.draw(st.sampled_from(missing))
+    more = answers | {item.id: data.draw(st.sampled_from(item.options))}
+    before, after = scoring.score(instrument, answers), scoring.score(instrument, more)
+    for rule in instrument.caseness:
+        dumped = str(rule.when.model_dump(by_alias=True, exclude_defaults=True))
+        if "'scale'" in dumped or "or_missing" in dumped:
+            continue
+        if before.caseness[rule.id] is not None:
+            assert after.caseness[rule.id] is before.caseness[rule.id], rule.id
+    for alert in before.alerts:
+        dumped = str(next(a for a in instrument.alerts if a.id == alert.id).when.model_dump(exclude_defaults=True))
+        assert "or_missing" in dumped or alert.id in {a.id for a in after.alerts}
