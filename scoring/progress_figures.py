@@ -1,0 +1,291 @@
+"""The figures that progress on a scale rests on, with their provenance, worked out once for a definition.
+
+Which cutoff decides the category: Jacobson and Truax's c where the definition names norms of both populations, else
+the first published cutoff that is reported with every result, else b (functional norm alone), else a (clinical norm
+alone). One that no possible score could cross, or whose case side contradicts the scale's direction, never decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal
+
+from instruments.parts import Cutoff as PublishedCutoff
+from instruments.parts import Norm, ProgressParameters, Sourced
+from instruments.schema import Instrument, Scale
+from scoring.change import (
+    critical_value,
+    reliable_change_threshold,
+    standard_error_of_difference,
+    standard_error_of_measurement,
+)
+from scoring.cutoffs import CutoffKind, HigherIs, OnCutoff, cutoff
+
+SIGNIFICANCE: Final = 0.05
+METHOD: Final = "jacobson-truax"
+
+_FORMULAS: Final[dict[CutoffKind, str]] = {
+    "a": "clinical mean, two clinical standard deviations towards better",
+    "b": "functional mean, two functional standard deviations towards worse",
+    "c": "(clinical SD x functional mean + functional SD x clinical mean) / (clinical SD + functional SD)",
+}
+_ROLES: Final[dict[CutoffKind, tuple[str, ...]]] = {
+    "a": ("clinical",),
+    "b": ("functional",),
+    "c": ("clinical", "functional"),
+}
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A figure that is not there: a stable code and a sentence."""
+
+    code: str
+    detail: str
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"available": False, "code": self.code, "detail": self.detail}
+
+
+NO_DIRECTION: Final = Unavailable(
+    "no-direction", "On this scale higher is neither better nor worse, so there is no improvement to speak of."
+)
+NO_PARAMETERS: Final = Unavailable(
+    "no-parameters",
+    "The definition has no standard deviation with a fitting reliability for this scale, "
+    "so measurement error cannot be told from change.",
+)
+
+
+def provenance(part: Sourced) -> dict[str, Any]:
+    """Where a part of a definition comes from and how well that is known."""
+    return {"source": part.source, "evidence": part.evidence, "note": part.note}
+
+
+@dataclass(frozen=True)
+class ReliableChange:
+    """Measurement error and the change that must be exceeded, in points, two-sided at ``SIGNIFICANCE``."""
+
+    higher_is: HigherIs
+    parameters: ProgressParameters
+    warnings: tuple[str, ...]
+
+    @cached_property
+    def sd(self) -> float:
+        """Standard deviation in points."""
+        return float(self.parameters.sd)
+
+    @cached_property
+    def reliability(self) -> float:
+        """Reliability of the scale, 0..1."""
+        return float(self.parameters.reliability)
+
+    @cached_property
+    def critical(self) -> float:
+        """What the reliable change index must exceed."""
+        return critical_value(SIGNIFICANCE)
+
+    @cached_property
+    def threshold(self) -> float:
+        """What a change in points must exceed."""
+        return reliable_change_threshold(self.sd, self.reliability, significance=SIGNIFICANCE)
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """As plain data."""
+        given = self.parameters
+        return {
+            "available": True,
+            "method": METHOD,
+            "formula": "rci = (last - baseline) / (sd x sqrt(2 x (1 - reliability)))",
+            "significance": SIGNIFICANCE,
+            "critical": self.critical,
+            "standard_error_of_measurement": standard_error_of_measurement(self.sd, self.reliability),
+            "standard_error_of_difference": standard_error_of_difference(self.sd, self.reliability),
+            "threshold": self.threshold,
+            "sd": {"value": self.sd, "sample": given.sd_sample},
+            "reliability": {
+                "value": self.reliability,
+                "kind": given.reliability_kind,
+                "sample": given.reliability_sample,
+            },
+            **provenance(given),
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True)
+class ProgressCutoff:
+    """A cutoff between the clinical and the functional side, in points.
+
+    ``clinical_side`` is the comparison that makes a score a case. ``on_cutoff`` is the side of a score that equals the
+    cutoff. ``warnings``: ``outside-scale`` (nobody can cross it), ``populations-reversed``, ``against-direction`` (the
+    side that counts as a case is the better one).
+    """
+
+    id: str
+    kind: Literal["jacobson-truax", "published"]
+    value: float
+    clinical_side: str
+    on_cutoff: OnCutoff
+    formula: str | None
+    meaning: str
+    warnings: tuple[str, ...]
+    norms: tuple[Norm, ...] = ()
+    published: PublishedCutoff | None = None
+
+    def document(self, *, deciding: bool) -> dict[str, Any]:
+        """As plain data."""
+        published = self.published
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "value": self.value,
+            "clinical_side": self.clinical_side,
+            "decides": deciding,
+            "meaning": self.meaning,
+            "formula": self.formula,
+            "warnings": list(self.warnings),
+            "norms": [_norm_document(norm) for norm in self.norms],
+            "sample": None if published is None else published.sample,
+            "n": None if published is None else published.n,
+            "sensitivity": _number(published and published.sensitivity),
+            "specificity": _number(published and published.specificity),
+            "source": None if published is None else published.source,
+            "evidence": None if published is None else published.evidence,
+            "note": None if published is None else published.note,
+        }
+
+
+def _norm_document(norm: Norm) -> dict[str, Any]:
+    return {
+        "id": norm.id,
+        "population": norm.population,
+        "sample": norm.sample,
+        "n": norm.n,
+        "mean": _number(norm.mean),
+        "sd": _number(norm.sd),
+        **provenance(norm),
+    }
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All that progress on one scale, under one variant, is computed with."""
+
+    scale: Scale
+    minimum: float
+    maximum: float
+    reliable_change: ReliableChange | Unavailable
+    cutoffs: tuple[ProgressCutoff, ...]
+
+    @property
+    def higher_is(self) -> Literal["better", "worse", "neither"]:
+        """What a high score means."""
+        return self.scale.higher_is
+
+    @cached_property
+    def deciding(self) -> ProgressCutoff | None:
+        """The cutoff that the category goes by; None: by reliable change alone."""
+        fit = {c.id: c for c in self.cutoffs if not c.warnings}
+        published = next((c.id for c in self.cutoffs if c.kind == "published"), None)
+        order = ("jacobson-truax-c", published, "jacobson-truax-b", "jacobson-truax-a")
+        return next((fit[name] for name in order if name in fit), None)
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """As plain data; made once, and never changed by those who use it."""
+        return {
+            "scale": self.scale.id,
+            "scale_name": self.scale.name,
+            "higher_is": self.higher_is,
+            "range": {"min": self.minimum, "max": self.maximum},
+            "reliable_change": self.reliable_change.document,
+            "cutoffs": [c.document(deciding=c is self.deciding) for c in self.cutoffs],
+        }
+
+
+def figures(instrument: Instrument, scale_id: str, variant: str) -> Figures:
+    """The figures of a scale under a variant; kept with the definition. ``KeyError`` where there is no such scale."""
+    key = f"progress:{scale_id}:{variant}"
+    kept: Figures | None = instrument.compiled.get(key)
+    if kept is None:
+        kept = instrument.compiled[key] = _figures(instrument, instrument.scale(scale_id), variant)
+    return kept
+
+
+def _figures(instrument: Instrument, scale: Scale, variant: str) -> Figures:
+    rule = scale.rule_for(variant)
+    bounds = float(rule.min), float(rule.max)
+    parameters = next((p for p in instrument.progress if p.scale == scale.id), None)
+    if scale.higher_is == "neither":
+        return Figures(scale, *bounds, NO_DIRECTION, ())
+    published = tuple(_published(c, scale.higher_is, bounds) for c in instrument.cutoffs if _counts(c, scale))
+    if parameters is None:
+        return Figures(scale, *bounds, NO_PARAMETERS, published)
+    reliable = ReliableChange(scale.higher_is, parameters, ())
+    if reliable.threshold >= bounds[1] - bounds[0]:
+        reliable = ReliableChange(scale.higher_is, parameters, ("threshold-exceeds-scale",))
+    return Figures(
+        scale, *bounds, reliable, (*_from_norms(instrument, parameters, scale.higher_is, bounds), *published)
+    )
+
+
+def _counts(published: PublishedCutoff, scale: Scale) -> bool:
+    return published.scale == scale.id and published.primary
+
+
+def _from_norms(
+    instrument: Instrument, parameters: ProgressParameters, higher_is: HigherIs, bounds: tuple[float, float]
+) -> Iterator[ProgressCutoff]:
+    """Cutoffs a, b and c, as far as the definition names norms for them."""
+    norms = {norm.id: norm for norm in instrument.norms}
+    roles = {"clinical": parameters.clinical, "functional": parameters.functional}
+    given = {role: norms[name] for role, name in roles.items() if name is not None}
+    moments: dict[str, float | None] = {}
+    for role, norm in given.items():
+        moments |= {f"mean_{role}": _number(norm.mean), f"sd_{role}": _number(norm.sd)}
+    for kind, needed in _ROLES.items():
+        if given.keys() >= set(needed):
+            made = cutoff(kind, higher_is=higher_is, scale=bounds, **moments)
+            yield ProgressCutoff(
+                f"jacobson-truax-{kind}",
+                "jacobson-truax",
+                made.value,
+                "below" if higher_is == "better" else "above",
+                "neither",
+                _FORMULAS[kind],
+                f"cutoff {kind} of Jacobson and Truax",
+                made.warnings,
+                tuple(given[role] for role in needed),
+            )
+
+
+def _published(given: PublishedCutoff, higher_is: HigherIs, bounds: tuple[float, float]) -> ProgressCutoff:
+    side, (low, high) = given.comparator, bounds
+    value = float(getattr(given, side))
+    warnings = []
+    # Somebody must be able to be a case, and somebody not to be one.
+    if not (low < value <= high if side in ("at_least", "below") else low <= value < high):
+        warnings.append("outside-scale")
+    if (side in ("at_least", "above")) != (higher_is == "worse"):
+        warnings.append("against-direction")
+    return ProgressCutoff(
+        given.id,
+        "published",
+        value,
+        side,
+        "clinical" if side in ("at_least", "at_most") else "functional",
+        None,
+        given.meaning,
+        tuple(warnings),
+        published=given,
+    )
