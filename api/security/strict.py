@@ -57,8 +57,9 @@ def loads(data: bytes) -> Any:
 
 LARGEST_INTEGER = 2**53 - 1
 """Beyond it JSON readers that use doubles see another number (RFC 8259, section 6)."""
-_SUSPICIOUS = re.compile(rb"\\u|[0-9]{16}|[0-9][eE]")
-"""Text without any of these has no escaped character and no large number, so its values need not be looked at."""
+_SUSPICIOUS = re.compile(rb"\\u|(?:\A|[\s:,\[])-?(?:[0-9]{16}|[0-9]+(?:\.[0-9]+)?[eE])")
+"""Text without any of these has no escaped character and no large number, so its values need not be looked at. A number
+stands at the beginning or after a mark or space; digits after a quotation mark, such as a UUID's, are text."""
 _ENOUGH_FAULTS = 20
 
 

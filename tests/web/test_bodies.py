@@ -278,3 +278,20 @@ def test_fast_check_agrees_with_looking_at_everything(value: object) -> None:
     data = json.dumps(value).encode()
     everything = strict.faults(data + b"\\u" * 1, value, 32)  # the escape makes the check look at every value
     assert strict.faults(data, value, 32) == everything
+
+
+def test_ordinary_bodies_take_the_fast_way() -> None:
+    body = {
+        "client_id": "0191f3a0-5b1e-7c2a-8e1b-123456789abc",
+        "answered_at": "2026-01-01T00:00:00.000000+00:00",
+        "answers": {str(item): 5 for item in range(1, 20)} | {"20": -1.5},
+    }
+    for separators in (None, (",", ":")):
+        assert strict._SUSPICIOUS.search(json.dumps(body, separators=separators).encode()) is None
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1E+999", "1.5e999", "9007199254740992", "-9007199254740992", "9" * 30])
+@pytest.mark.parametrize("around", ["{}", " {}", "[{}]", "[1,{}]", "[1, {}]", '{{"a":{}}}', '{{"a": {}}}', "[\n{}\n]"])
+def test_no_number_out_of_range_takes_it(number: str, around: str) -> None:
+    data = around.format(number).encode()
+    assert [fault["code"] for fault in strict.faults(data, strict.loads(data), 32)] == ["number-out-of-range"]
