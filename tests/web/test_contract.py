@@ -73,7 +73,10 @@ OPERATIONS: Final = [
 PROTECTED: Final = [operation for operation in OPERATIONS if operation.scope]
 WITH_IDS: Final = [operation for operation in PROTECTED if operation.id_parameters]
 
-EXAMPLES: Final[dict[str, dict[str, Any]]] = {}
+ANSWERS: Final = {str(item): 5 for item in range(1, 20)}
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "changeClient": {"json": {"partnered": True}},
+}
 """By operation id: what `httpx` takes for a request that is good but for its ids (`params`, `json`, `headers`)."""
 
 
@@ -140,6 +143,11 @@ class TestDocument:
         assert {"Problem", "Fault"} <= found
 
 
+def test_there_is_something_to_walk() -> None:
+    assert PROTECTED
+    assert WITH_IDS
+
+
 class TestAccess:
     @pytest.mark.parametrize("operation", PROTECTED, ids=names)
     async def test_no_token(self, running: Service, operation: Operation) -> None:
@@ -180,37 +188,66 @@ class TestAccess:
                     assert answer.status_code < 500, (url, request, answer.text)
 
 
-async def foreign(running: Service) -> list[str]:
-    """Ids of one thing of each kind in the other organisation."""
-    del running
-    return []
+def recording(client_id: str) -> dict[str, Any]:
+    """A good response of a client, as `httpx` takes it; each with a key of its own."""
+    body = {
+        "client_id": client_id,
+        "instrument": "fsfi",
+        "answered_at": "2026-03-01T12:00:00Z",
+        "answers": ANSWERS,
+    }
+    return {"json": body, "headers": {"Idempotency-Key": str(uuid.uuid4())}}
+
+
+@pytest.fixture(scope="module")
+async def foreign(running: Service) -> dict[str, str]:
+    """Ids of one thing of each kind in the other organisation, by the names of the path parameters."""
+    async with running.client("ehr", organisation=ELSEWHERE) as client:
+        made = await client.post("/v1/clients", json={"external_id": str(uuid.uuid4())})
+        assert made.status_code == 201, made.text
+        found = {"client_id": made.json()["id"]}
+        if "/v1/responses" in CONTRACT["paths"]:
+            recorded = await client.post("/v1/responses", **recording(found["client_id"]))
+            assert recorded.status_code == 201, recorded.text
+            found["response_id"] = recorded.json()["id"]
+    return found
 
 
 class TestOtherOrganisations:
     @pytest.mark.parametrize("operation", WITH_IDS, ids=names)
-    async def test_their_ids_look_unknown(self, running: Service, operation: Operation) -> None:
+    async def test_their_ids_look_unknown(
+        self, running: Service, foreign: dict[str, str], operation: Operation
+    ) -> None:
         """The id of another organisation's thing gets the very answer that an id of nothing gets."""
+        missing = set(operation.id_parameters) - foreign.keys()
+        assert not missing, f"make one of {missing} in the fixture `foreign`"
         role = next(role for role in ROLES if operation.scope in ROLES[role])
         request = example(operation)
         nothing = str(uuid.uuid4())
         async with running.client(role, organisation=HERE) as client:
-            unknown = await ask(
-                client, operation, operation.url(**dict.fromkeys(operation.id_parameters, nothing)), **request
-            )
+            url = operation.url(**dict.fromkeys(operation.id_parameters, nothing))
+            unknown = await ask(client, operation, url, **request)
             assert (unknown.status_code, unknown.json()["type"]) == (404, "/problems/not-found")
-            for theirs in await foreign(running):
+            for theirs in foreign.values():
                 url = operation.url(**dict.fromkeys(operation.id_parameters, theirs))
                 answer = await ask(client, operation, url, **request)
-                assert answer.status_code == 404
                 assert comparable(answer, theirs) == comparable(unknown, nothing)
+        async with running.client(role, organisation=ELSEWHERE) as owner:
+            url = operation.url(**foreign)
+            assert (await ask(owner, operation, url, **request)).status_code < 400, "their own organisation sees it"
 
-    def test_there_is_another_organisation(self, running: Service) -> None:
-        assert running.organisations[HERE] != running.organisations[ELSEWHERE]
+    @pytest.mark.skipif("/v1/responses" not in CONTRACT["paths"], reason="responses are recorded at /v1/responses")
+    async def test_nothing_is_recorded_for_their_clients(self, running: Service, foreign: dict[str, str]) -> None:
+        nothing = str(uuid.uuid4())
+        async with running.client("ehr", organisation=HERE) as client:
+            unknown = await client.post("/v1/responses", **recording(nothing))
+            answer = await client.post("/v1/responses", **recording(foreign["client_id"]))
+        assert unknown.status_code in (404, 422)
+        assert comparable(answer, foreign["client_id"]) == comparable(unknown, nothing)
 
 
 def comparable(answer: httpx.Response, asked: str) -> tuple[object, ...]:
     """All of an answer but what names the request."""
-    body = answer.json() | {"instance": None}
-    headers = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
     assert asked not in answer.text
-    return body, {name: value for name, value in headers.items() if name != "content-length"}
+    headers = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
+    return answer.status_code, answer.json() | {"instance": None}, headers
