@@ -15,7 +15,7 @@ from api.embedded import EmbeddedError
 from api.settings import SettingsError
 from api.startup import StartupError
 
-MODULES = ("serve",)
+MODULES = ("serve", "token")
 """Modules whose commands there are."""
 
 USER_ERRORS: tuple[type[Exception], ...] = (SettingsError, StartupError, EmbeddedError)
