@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import yaml
 from pydantic import ValidationError
 
+from instruments.consistency import Inconsistent
 from instruments.schema import Instrument
 
 Path_ = tuple[str | int, ...]
@@ -73,7 +74,13 @@ def definition_from(value: Any, *, file: str = "definition", lines: dict[Path_, 
 
 def read_file(path: Path) -> Instrument:
     """Read one definition file; its name must be ``<code>@<version>.yaml``."""
-    instrument = read_definition(path.read_text(encoding="utf-8"), path.name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        fault = DefinitionFault(path.name, line, "", "not UTF-8", "save the file as UTF-8")
+        raise DefinitionError([fault]) from None
+    instrument = read_definition(text, path.name)
     expected = f"{instrument.code}@{instrument.version}.yaml"
     if path.name != expected:
         fault = DefinitionFault(path.name, 1, "code", f"the file defines {expected}", f"rename the file to {expected}")
@@ -94,19 +101,32 @@ class _Reader:
         if len(text) > LARGEST_FILE:
             self._stop(1, f"the file has {len(text)} characters, more than {LARGEST_FILE}", "split the instrument")
         try:
+            self._look_at_depth(text)
             node = yaml.compose(text, Loader=yaml.CSafeLoader)
         except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
             problem = getattr(error, "problem", None) or "not readable"
-            self._stop(mark.line + 1 if mark else 1, f"not YAML: {problem}", "check quotes, colons and indentation")
-        except RecursionError:
-            self._stop(1, "nested too deeply", f"at most {DEEPEST} levels")
+            self._stop(
+                _mark_line(getattr(error, "problem_mark", None)),
+                f"not YAML: {problem}",
+                "check quotes, colons and indentation",
+            )
         if node is None:
             raise DefinitionError([DefinitionFault(self.file, 1, "", "the file is empty", "start with code:")])
         value = self._value(node, ())
         if self.faults:
             raise DefinitionError(self.faults)
         return value, self.lines
+
+    def _look_at_depth(self, text: str) -> None:
+        """Refuse deep nesting before libyaml builds nodes: it does so recursively, in C, and would end the process."""
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > DEEPEST:
+                    self._stop(_mark_line(event.start_mark), "too many values or levels", f"at most {DEEPEST} levels")
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
 
     def _stop(self, line: int, message: str, remedy: str) -> NoReturn:
         raise DefinitionError([DefinitionFault(self.file, line, "", message, remedy)])
@@ -152,6 +172,12 @@ class _Reader:
 
 def _explained(error: ValidationError, file: str, lines: dict[Path_, int]) -> Iterator[DefinitionFault]:
     for fault in error.errors(include_url=False, include_input=False):
+        cause = fault.get("ctx", {}).get("error")
+        if isinstance(cause, Inconsistent):
+            for mistake in cause.mistakes:
+                place = mistake.place
+                yield DefinitionFault(file, _line(place, lines), _pointer(place), mistake.message, mistake.remedy)
+            continue
         path = _steps(fault["loc"], lines)
         message, remedy = _in_words(fault["type"], fault["msg"], path)
         yield DefinitionFault(file, _line(path, lines), _pointer(path), message, remedy)
@@ -212,6 +238,10 @@ def _line(path: Path_, lines: dict[Path_, int]) -> int:
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path, 1)
+
+
+def _mark_line(mark: Any) -> int:
+    return mark.line + 1 if mark else 1
 
 
 def _pointer(path: Path_) -> str:

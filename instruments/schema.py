@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from instruments.conditions import Comparison, Condition, CountCondition, ItemCondition, ScaleCondition, Strict, leaves
+from instruments.conditions import Comparison, Condition, Strict
+from instruments.consistency import Inconsistent, mistakes
 from instruments.parts import (
     Applicability,
     BandSet,
@@ -226,9 +226,6 @@ class Form(Strict):
     organs: tuple[str, ...] = Field(min_length=1)
 
 
-Figure = Cutoff | BandSet | Norm | Reliability | ChangeThreshold | ProgressParameters
-
-
 class Instrument(Strict):
     """A questionnaire as data: one version, never changed once published."""
 
@@ -262,98 +259,11 @@ class Instrument(Strict):
     open_questions: tuple[str, ...] = Field(default=(), description="conflicts and gaps that a user should know")
 
     @model_validator(mode="after")
-    def _references_exist(self) -> Self:
-        faults = list(self._faults())
-        if faults:
-            raise ValueError("; ".join(faults))
+    def _parts_fit_together(self) -> Self:
+        found = list(mistakes(self))
+        if found:
+            raise Inconsistent(found)
         return self
-
-    def _faults(self) -> Iterator[str]:
-        items, scales = self._unique("items"), self._unique("scales")
-        for group in ("caseness", "validity", "alerts", "cutoffs", "norms", "reliabilities", "changes", "variants"):
-            self._unique(group)
-        if both := items & scales:
-            yield f"item and scale share the id {sorted(both)[0]!r}"
-        if both := scales & {rule.id for rule in self.caseness}:
-            yield f"scale and caseness rule share the id {sorted(both)[0]!r}"
-        variants = set(self.variant_ids)
-        forms = {form.id for form in self.forms}
-        for item in self.items:
-            if item.topic_by_form is not None and set(item.topic_by_form) != forms:
-                yield f"item {item.id!r}: topic_by_form must name exactly the forms {sorted(forms)}"
-        for scale in self.scales:
-            for name in sorted(set(scale.variants) - variants):
-                yield f"scale {scale.id!r} changes the variant {name!r}, which is not declared under variants"
-            for variant in self.variant_ids:
-                rule = scale.rule_for(variant)
-                known = items if rule.items is not None else scales - {scale.id}
-                for part in rule.parts:
-                    if part not in known:
-                        yield f"scale {scale.id!r} is made of {part!r}, which does not exist"
-        yield from self._condition_faults(items, scales)
-        yield from self._figure_faults(scales)
-
-    def _condition_faults(self, items: set[str], scales: set[str]) -> Iterator[str]:
-        for kind, rule_id, condition in self._conditions():
-            for leaf in leaves(condition):
-                match leaf:
-                    case ScaleCondition():
-                        if kind == "alert":
-                            yield f"alert {rule_id!r} looks at a scale; alerts look at raw answers only"
-                        unknown = {leaf.scale} - scales
-                    case ItemCondition():
-                        unknown = {leaf.item} - items
-                    case CountCondition():
-                        unknown = set(leaf.count) - items
-                for name in sorted(unknown):
-                    yield f"{kind} {rule_id!r} names {name!r}, which does not exist"
-        for validity in self.validity:
-            for name in sorted(set(validity.scales) - scales):
-                yield f"validity {validity.id!r} names the scale {name!r}, which does not exist"
-
-    def _figure_faults(self, scales: set[str]) -> Iterator[str]:
-        norms = {norm.id: norm for norm in self.norms}
-        figures: tuple[Figure, ...] = (
-            *self.cutoffs,
-            *self.bands,
-            *self.norms,
-            *self.reliabilities,
-            *self.changes,
-            *self.progress,
-        )
-        for figure in figures:
-            if figure.scale not in scales:
-                yield f"{type(figure).__name__} names the scale {figure.scale!r}, which does not exist"
-        for parameters in self.progress:
-            for role in ("clinical", "functional"):
-                name = getattr(parameters, role)
-                if name is not None and (name not in norms or norms[name].scale != parameters.scale):
-                    yield f"progress of {parameters.scale!r}: no norm {name!r} of that scale"
-                elif name is not None and (norms[name].mean is None or norms[name].sd is None):
-                    yield f"progress of {parameters.scale!r}: norm {name!r} lacks a mean or a standard deviation"
-        if len({parameters.scale for parameters in self.progress}) != len(self.progress):
-            yield "progress gives parameters for one scale twice"
-        for scale in self.scales:
-            sets = [bands for bands in self.bands if bands.scale == scale.id]
-            if sets and sum(bands.default for bands in sets) != 1:
-                yield f"scale {scale.id!r}: exactly one of its sets of bands is the default"
-            if any(p.scale == scale.id for p in self.progress) and scale.higher_is == "neither":
-                yield f"progress of {scale.id!r}: a scale where higher is neither better nor worse has no improvement"
-
-    def _unique(self, group: str) -> set[str]:
-        ids = [part.id for part in getattr(self, group)]
-        twice = sorted({name for name in ids if ids.count(name) > 1})
-        if twice:
-            raise ValueError(f"{group}: the id {twice[0]!r} occurs twice")
-        return set(ids)
-
-    def _conditions(self) -> Iterator[tuple[str, str, Condition]]:
-        for rule in self.caseness:
-            yield "caseness", rule.id, rule.when
-        for validity in self.validity:
-            yield "validity", validity.id, validity.when
-        for alert in self.alerts:
-            yield "alert", alert.id, alert.when
 
     @cached_property
     def variant_ids(self) -> tuple[str, ...]:
@@ -367,7 +277,7 @@ class Instrument(Strict):
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
-    def compiled(self) -> dict[str, Any]:
+    def compiled(self) -> dict[str | None, Any]:
         """Where ``scoring`` keeps the plans that it compiled from this definition."""
         return {}
 
