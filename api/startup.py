@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 
+import api.tables  # noqa: F401  - a flush needs the metadata whole: foreign keys name tables of other features
 from api import embedded, migrate
 from api.db import Database, open_database
 from api.organisations.repository import ensure_organisation
