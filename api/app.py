@@ -15,17 +15,19 @@ from fastapi import APIRouter, FastAPI
 
 import api.logging
 from api import problems
+from api.catalogue.router import router as catalogue
 from api.clients.router import router as clients
 from api.health.router import router as health
 from api.metrics import Metrics
 from api.middleware import BodyGuard, Shell
 from api.openapi import Application
+from api.responses.router import router as responses
 from api.security import crypto, issuer, keys, tokens
 from api.security.principal import Authenticator, RateLimit
 from api.settings import Settings, SettingsError
 from api.startup import service_database
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (health, clients)
+ROUTERS: Final[tuple[APIRouter, ...]] = (health, catalogue, clients, responses)
 """Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares."""
 
 _DESCRIPTION: Final = (

@@ -12,6 +12,9 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
+from pydantic_core import core_schema
 
 from api.problems import (
     MEDIA_TYPE,
@@ -36,6 +39,42 @@ _BEARER: Final = {
     "bearerFormat": "JWT",
     "description": "A signed token of a trusted issuer; its `role` decides the scopes.",
 }
+
+
+_DECLARED: Final[dict[str, dict[str, Any]]] = {}
+
+
+class _AsWritten(GenerateJsonSchema):
+    """Schemas of what the service writes itself: decimals as numbers, and every member always there."""
+
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+        return self.float_schema(core_schema.float_schema(ge=_number(schema, "ge"), le=_number(schema, "le")))
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        return True
+
+
+def _number(schema: Any, name: str) -> float | None:
+    return float(schema[name]) if schema.get(name) is not None else None
+
+
+def declare(model: type[BaseModel], mode: JsonSchemaMode, *, name: str | None = None, **members: Any) -> dict[str, str]:
+    """A reference to the schema of a body that does not pass through FastAPI, which therefore cannot derive it.
+
+    ``mode`` is ``validation`` for what is read and ``serialization`` for what is written. ``members`` are properties
+    that are written besides those of the model.
+    """
+    template = "#/components/schemas/{model}"
+    generator = _AsWritten if mode == "serialization" else GenerateJsonSchema
+    schema = model.model_json_schema(mode=mode, ref_template=template, schema_generator=generator)
+    if members:
+        schema["properties"] |= members
+        schema["required"] = [*schema.get("required", ()), *members]
+    chosen = name or model.__name__
+    for key, value in (schema.pop("$defs", {}) | {chosen: schema}).items():
+        if _DECLARED.setdefault(key, value) != value:
+            raise TypeError(f"two schemas are called {key}")
+    return {"$ref": template.format(model=chosen)}
 
 
 class Application(FastAPI):
@@ -68,6 +107,9 @@ def _completed(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
     for name in _FRAMEWORKS_OWN:
         schemas.pop(name, None)
     template = "#/components/schemas/{model}"
+    for name, schema in _DECLARED.items():
+        if schemas.setdefault(name, schema) != schema:
+            raise TypeError(f"two schemas are called {name}")
     schemas["Fault"] = Fault.model_json_schema(ref_template=template)
     schemas["Problem"] = ProblemDocument.model_json_schema(ref_template=template)
     schemas["Problem"].pop("$defs", None)

@@ -1,0 +1,1 @@
+"""The catalogue: instruments as they are defined, and scoring without keeping anything."""

@@ -1,0 +1,183 @@
+"""Responses over HTTP.
+
+Recording is the hot path: its route takes the request as it is. FastAPI's dependencies, its reading of the body and
+its writing of the answer would cost more than all that is done here, so the operation is declared by hand; a test holds
+the declaration to what is really taken and answered.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request, Response, status
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from api.db import SessionDep, get_database
+from api.openapi import declare
+from api.paging import DEFAULT_PAGE, Cursor, Limit, next_link
+from api.problems import AnswersInvalid, IdempotencyKeyReused, NotFound, RequestInvalid, problems
+from api.records.audit import AuditDep, audit_of
+from api.responses import schemas, service
+from api.responses.idempotency import IdempotencyKeyRequired, fingerprint, key_of
+from api.responses.recording import Recorded, record
+from api.responses.repository import ResponseRepository
+from api.security.principal import Principal, authenticate, require
+
+router = APIRouter(tags=["responses"])
+
+PATH: Final = "/v1/responses"
+SCOPE: Final = "responses:write"
+Reader = Annotated[Principal, Depends(require("responses:read"))]
+_ABSENT: Final = object()
+
+_DECLARED: Final[dict[str, Any]] = {
+    "x-scope": SCOPE,
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": True,
+            "description": "A random string for each form, quoted or bare; the same one repeats the request safely. "
+            "Kept as long as the response.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+        }
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": declare(schemas.ResponseCreate, "validation")}},
+    },
+}
+_CREATED: Final[dict[int | str, dict[str, Any]]] = {
+    201: {
+        "description": "Recorded durably, now or by an earlier request with the same key",
+        "content": {"application/json": {"schema": declare(schemas.ResponseRead, "serialization")}},
+        "headers": {
+            "Location": {"description": "Path of the response", "schema": {"type": "string"}},
+            "Idempotent-Replayed": {
+                "description": "`true` where an earlier request recorded it",
+                "schema": {"type": "string", "enum": ["true"]},
+            },
+        },
+    }
+}
+
+
+@router.post(
+    PATH,
+    status_code=status.HTTP_201_CREATED,
+    operation_id="recordResponse",
+    response_class=Response,
+    openapi_extra=_DECLARED,
+    responses=problems(AnswersInvalid, IdempotencyKeyRequired, IdempotencyKeyReused, NotFound, RequestInvalid)
+    | _CREATED,
+)
+async def record_response(request: Request) -> Response:
+    """Score one completed form and keep it. The answer comes after the form has been stored durably."""
+    principal = await authenticate(request)
+    principal.allow(SCOPE)
+    key = key_of(request.scope["headers"])
+    state = request.scope["state"]
+    given = state.get("json", _ABSENT)
+    response = service.prepare(
+        principal,
+        _validated(given),
+        key=key,
+        request_hash=fingerprint(given),
+        request_id=state["request_id"],
+    )
+    recorded = await record(get_database(request).pool, response)
+    if recorded.outcome != "created":
+        return await _not_created(request, recorded, response.client_id)
+    return Response(
+        response.document,
+        status.HTTP_201_CREATED,
+        {"Location": f"{PATH}/{response.id}"},
+        media_type="application/json",
+    )
+
+
+def _validated(given: Any) -> schemas.ResponseCreate:
+    try:
+        if given is _ABSENT:
+            raise RequestInvalid(errors=[{"pointer": "", "code": "missing", "detail": "is required"}])
+        return schemas.ResponseCreate.model_validate(given)
+    except ValidationError as error:
+        found = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors(include_url=False)]
+        raise RequestValidationError(found, body=given) from None
+
+
+async def _not_created(request: Request, recorded: Recorded, client_id: uuid.UUID) -> Response:
+    audit = audit_of(request)
+    if recorded.outcome == "replayed":
+        await audit.refused("record", "response", recorded.response_id, "replayed")
+        headers = {"Location": f"{PATH}/{recorded.response_id}", "Idempotent-Replayed": "true"}
+        return Response(recorded.document, status.HTTP_201_CREATED, headers, media_type="application/json")
+    if recorded.outcome == "conflict":
+        await audit.refused("record", "response", None, "idempotency-key-reused")
+        raise IdempotencyKeyReused("Use a new key for another form.")
+    await audit.refused("record", "client", client_id, "not-found")
+    raise NotFound(
+        service.UNKNOWN_CLIENT,
+        errors=[{"pointer": "/client_id", "code": "unknown-client", "detail": "is the id of a client"}],
+    )
+
+
+def _responses(principal: Reader, session: SessionDep, audit: AuditDep) -> service.Responses:
+    return service.Responses(ResponseRepository(session, principal.organisation_id), audit)
+
+
+ResponsesDep = Annotated[service.Responses, Depends(_responses)]
+
+
+@router.get(
+    PATH + "/{response_id}",
+    operation_id="readResponse",
+    response_class=Response,
+    responses=problems(NotFound, RequestInvalid) | {200: {"model": schemas.ResponseRead}},
+)
+async def read(response_id: uuid.UUID, responses: ResponsesDep) -> Response:
+    """One response: byte for byte what recording it was answered with."""
+    return Response(await responses.document(response_id), media_type="application/json")
+
+
+@router.get(
+    PATH + "/{response_id}/explain",
+    operation_id="explainResponse",
+    response_model=schemas.ExplanationRead,
+    responses=problems(NotFound, RequestInvalid),
+)
+async def explain(response_id: uuid.UUID, responses: ResponsesDep) -> dict[str, Any]:
+    """How each score of a response came about, step by step from its answers."""
+    return await responses.explanation(response_id)
+
+
+@router.get(
+    "/v1/clients/{client_id}/responses",
+    operation_id="listResponses",
+    response_class=Response,
+    responses=problems(NotFound, RequestInvalid)
+    | {
+        200: {
+            "model": schemas.ResponsePage,
+            "headers": {"Link": {"description": 'The next page as `rel="next"`, if any', "schema": {"type": "string"}}},
+        }
+    },
+)
+async def listed(
+    client_id: uuid.UUID,
+    responses: ResponsesDep,
+    instrument: Annotated[
+        str | None, Query(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", description="Only responses to this instrument")
+    ] = None,
+    limit: Limit = DEFAULT_PAGE,
+    cursor: Cursor = None,
+) -> Response:
+    """Responses of a client with their answers, newest answers first."""
+    text, more = await responses.page(client_id, instrument, cursor, limit)
+    headers: dict[str, str] = {}
+    if more is not None:
+        path = f"/v1/clients/{client_id}/responses"
+        headers = next_link(path, {"instrument": instrument, "limit": limit}, more)
+    return Response(text, media_type="application/json", headers=headers)

@@ -1,0 +1,101 @@
+"""What a response looks like from outside."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
+from pydantic_core import PydanticCustomError
+
+from api.catalogue.schemas import ANSWERS_SCHEMA, ProvenanceRead, ResultRead
+from api.clients.codes import Setting
+
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+SKEW: Final = timedelta(minutes=5)
+"""How far the caller's clock may be ahead of ours."""
+
+# A date alone, a number of seconds, or a time without its offset would each be read in more than one way.
+_RFC3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def _written_in_full(value: object) -> object:
+    if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
+        raise PydanticCustomError(
+            "time_format", "is a date and time with its offset (RFC 3339), such as 2026-03-01T10:00:00Z"
+        )
+    return value
+
+
+def _plausible(value: datetime) -> datetime:
+    if value < EARLIEST:
+        raise PydanticCustomError("time_implausible", "is not before 1900")
+    if value > datetime.now(UTC) + SKEW:
+        raise PydanticCustomError("time_implausible", "is not in the future")
+    return value.astimezone(UTC)
+
+
+class ResponseCreate(BaseModel):
+    """A form that was filled in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    client_id: uuid.UUID
+    instrument: StrictStr = Field(description="Code of the instrument, such as `fsfi`")
+    version: StrictInt | None = Field(default=None, ge=1, description="The newest unless given")
+    variant: StrictStr | None = Field(default=None, description="The definition's default unless given")
+    answered_at: Annotated[AwareDatetime, BeforeValidator(_written_in_full), AfterValidator(_plausible)]
+    answers: dict[str, Any] = Field(
+        description="Item to the value of the chosen option; null and absent are both unanswered",
+        json_schema_extra=ANSWERS_SCHEMA,
+    )
+    setting: Setting | None = Field(default=None, description="Where and how; see /v1/codes")
+
+
+class ResponseRead(ResultRead):
+    """A response as it was recorded: scores with all they rest on."""
+
+    id: uuid.UUID
+    client_id: uuid.UUID
+    setting: str | None
+    answered_at: datetime
+    recorded_at: datetime
+    provenance: ProvenanceRead
+
+
+class ResponseListed(ResponseRead):
+    """A response with its answers, as they were sent."""
+
+    answers: dict[str, Any] = Field(json_schema_extra=ANSWERS_SCHEMA)
+
+
+class ResponsePage(BaseModel):
+    """Responses of a client, newest answers first."""
+
+    items: list[ResponseListed]
+    next: str | None = Field(description="Cursor of the next page; null on the last")
+
+
+class StepRead(BaseModel):
+    """One step of the arithmetic."""
+
+    about: str = Field(description="The scale or rule")
+    kind: Literal["answers", "combine", "transform", "missing", "status", "reading", "rule", "source"]
+    text: str = Field(description="One readable line")
+    value: float | bool | None
+    inputs: dict[str, Any]
+
+
+class ExplanationRead(BaseModel):
+    """How the scores of a response came about, from its answers."""
+
+    id: uuid.UUID
+    instrument: str
+    version: int
+    variant: str
+    provenance: ProvenanceRead = Field(description="What the response was scored with")
+    steps: list[StepRead]
