@@ -38,6 +38,9 @@ ORPHAN_SECONDS = 5.0
 RESTARTS, RESTART_WINDOW = 5, 60.0
 """A server that dies more often than this, within so many seconds, is given up."""
 
+TELL_SECONDS = 2.0
+"""How long a keeper that has failed waits for somebody to tell."""
+
 TICK = 0.005
 """Seconds between two looks at a server that is starting."""
 
@@ -74,12 +77,20 @@ class Keeper:
                     break
                 self._look_at_server()
         except EmbeddedError as error:
-            self._accept_waiting()
-            for lease in tuple(self._leases):
-                self._tell(lease, {"status": "failed", "kind": error.kind, "message": str(error)})
+            self._tell_failure(error)
             raise
         finally:
             self._stop()
+
+    def _tell_failure(self, error: EmbeddedError) -> None:
+        """Tell all who wait why there is no server; whoever started this keeper may be about to connect."""
+        deadline = time.monotonic() + TELL_SECONDS
+        while not self._leases and time.monotonic() < deadline:
+            for key, _ in self._selector.select(TICK):
+                key.data(key.fileobj)
+        self._accept_waiting()
+        for lease in tuple(self._leases):
+            self._tell(lease, {"status": "failed", "kind": error.kind, "message": str(error)})
 
     def _watch_children(self) -> None:
         adopt_orphans()
