@@ -105,13 +105,15 @@ class Search:
         moved: Bools = np.logical_or.reduce([hidden, *(shift != 0 for shift in found)])
         return moved
 
-    def is_alternative(self, need: Need, shift: Ints, hidden: Bools) -> bool:
-        """Whether true counts plus ``shift`` agree with all that is published and fill the cell, in whole numbers."""
+    def is_alternative(self, need: Need, shift: Ints) -> bool:
+        """Whether the true counts plus ``shift`` are a table that could be and fills the cell, in whole numbers.
+
+        It agrees with what is published since every cell that it moves is hidden then.
+        """
         table = self.tables[need.table]
         people, scores = table.people + shift, table.scores + shift
         return bool(
             people[need.place] >= self.threshold
-            and not shift[~hidden].any()
             and (people >= 0).all()
             and ((people == 0) == (scores == 0)).all()
             and all(
@@ -194,7 +196,7 @@ class Search:
         if answer.x is None:
             return None
         shifts = np.rint(answer.x[:columns]).astype(np.int64).reshape(len(needs), self.size)
-        if all(self.is_alternative(need, shift, may_move) for need, shift in zip(needs, shifts, strict=True)):
+        if all(self.is_alternative(need, shift) for need, shift in zip(needs, shifts, strict=True)):
             return list(shifts)
         return None  # the solver was wrong beyond rounding
 
