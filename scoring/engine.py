@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Rational, Real
 from operator import index
 from typing import Any
 
@@ -78,12 +78,15 @@ def checked(plan: Plan, answers: Mapping[str, Any]) -> list[int | None]:
 
 def whole(answer: Any) -> tuple[int, None] | tuple[None, str]:
     """An answer as a whole number, or the code of what is wrong with it."""
+    if type(answer) is int:
+        return answer, None
     if isinstance(answer, bool):
         return None, "not-a-number"
-    if isinstance(answer, Real) and not isinstance(answer, Integral):  # of every precision, NumPy's included
-        if not math.isfinite(answer):
+    if isinstance(answer, Real) and not isinstance(answer, Rational):  # a float of any precision, NumPy's included
+        number = float(answer)
+        if not math.isfinite(number):
             return None, "not-finite"
-        return (int(answer), None) if answer == int(answer) else (None, "not-whole")
+        return (int(number), None) if number.is_integer() else (None, "not-whole")
     try:
         return index(answer), None
     except TypeError:

@@ -56,6 +56,8 @@ def score_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str | N
     ------
     InvalidFrame
         With every cell that is no option of its item.
+    ValueError
+        Two columns of one item, or a column named by the number 1 where the item is ``"1"``.
     UnknownVariant
         The definition has no such variant.
     """
@@ -68,6 +70,7 @@ def score_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str | N
 def evaluate_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str | None = None) -> FrameResult:
     """Like ``score_frame``, but rows with faults are left without scores (status missing) and reported."""
     plan = plan_of(instrument, variant)
+    _refuse_unclear_columns(plan, frame.columns)
     columns = [_numbers(frame[item.id]) if item.id in frame.columns else None for item in plan.items]
     tables = tables_of(plan)
     n = len(frame)
@@ -110,11 +113,22 @@ def evaluate_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str 
     return FrameResult(pd.DataFrame(out, index=frame.index, copy=False), tuple(faults))
 
 
+def _refuse_unclear_columns(plan: Plan, columns: pd.Index[Any]) -> None:
+    """An answer that is overlooked would count as missing, so columns that may be meant are refused."""
+    given = [name for name in columns if str(name) in plan.position]
+    for name in given:
+        if not isinstance(name, str):
+            raise ValueError(f"column {name} is named by a number; item ids are text: {str(name)!r}")
+    if len(set(given)) != len(given):
+        raise ValueError(f"two columns are named {next(name for name in given if given.count(name) > 1)!r}")
+
+
 def _numbers(column: pd.Series) -> Floats:
     """A column as floats: NaN where unanswered, infinite where the cell is not a number at all."""
-    if pd.api.types.is_bool_dtype(column.dtype):
+    kind = column.dtype.kind
+    if kind == "b":
         return np.where(column.isna(), np.nan, np.inf)
-    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype):
+    if kind in "iuf":
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     numbers = np.empty(len(column), np.float64)
     for row, (cell, empty) in enumerate(zip(column, column.isna(), strict=True)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -26,8 +27,24 @@ from instruments.conditions import (
     ScaleCondition,
 )
 from instruments.schema import Item
+from scoring.errors import PlanError
 
 Bools = npt.NDArray[np.bool_]
+MOST_DIGITS = 30
+
+
+def exact(value: Decimal) -> Fraction:
+    """A number of a definition as a fraction.
+
+    Raises
+    ------
+    PlanError
+        It is so large or so fine that its digits alone would fill the memory.
+    """
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -MOST_DIGITS or value.adjusted() > MOST_DIGITS:
+        raise PlanError(f"a number has more than {MOST_DIGITS} digits before or after the point")
+    return Fraction(value)
 
 
 class Block(Protocol):
@@ -281,9 +298,9 @@ def scale_test(comparison: Comparison, position: int, denominator: int) -> Scale
     """Compile a comparison of a scale's value, exactly, in units of 1/denominator."""
     operand = comparison.operand
     if isinstance(operand, tuple):
-        exact = [Fraction(value) * denominator for value in operand]
-        return ScaleTest(position, None, None, frozenset(int(v) for v in exact if v.denominator == 1))
-    bound = Fraction(operand) * denominator
+        points = [exact(value) * denominator for value in operand]
+        return ScaleTest(position, None, None, frozenset(int(v) for v in points if v.denominator == 1))
+    bound = exact(operand) * denominator
     match comparison.comparator:
         case "at_least":
             return ScaleTest(position, math.ceil(bound), None, None)

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from graphlib import TopologicalSorter
 from operator import itemgetter
 from typing import Any
 
@@ -20,11 +21,12 @@ from instruments.conditions import CountCondition, ItemCondition, leaves
 from instruments.schema import Alert as AlertRule
 from instruments.schema import Caseness, Instrument, Item, ScaleRule, Validity
 from scoring.errors import PlanError, UnknownVariant
-from scoring.logic import ScaleTest, Test, accepted, compile_condition, scale_test
+from scoring.logic import ScaleTest, Test, accepted, compile_condition, exact, scale_test
 from scoring.result import AlertResult, CutoffResult, Flag
 from scoring.shortcut import Shortcut
 
 LARGEST = 2**53  # beyond it a float no longer holds every whole number, and the two executions could differ
+MOST_VALIDITY_RULES = 63  # those that hold for a row of a frame are the bits of one whole number
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,6 @@ class ScalePlan:
     leaves: tuple[int, ...]
     counted: tuple[frozenset[int], ...] | None
     weights: tuple[int, ...]
-    unit_weights: bool
     multiplier: tuple[int, ...]
     offset: int
     denominator: int
@@ -65,7 +66,6 @@ class ScalePlan:
     band_top: int
     band_set: str | None
     cutoffs: tuple[tuple[ScaleTest, CutoffResult, CutoffResult], ...]
-    pick: Callable[[Sequence[Any]], Sequence[Any]]
 
     def points(self, total: int, present: int) -> int:
         """The scale's value in units of 1/denominator, from the parts' total and how many have a value."""
@@ -120,9 +120,12 @@ def plan_of(instrument: Instrument, variant: str | None = None) -> Plan:
 
 
 def _compile(instrument: Instrument, variant: str) -> Plan:
+    _names_differ(instrument)
+    if len(instrument.validity) > MOST_VALIDITY_RULES:
+        raise PlanError(f"{instrument.code}: more than {MOST_VALIDITY_RULES} validity rules")
     rules = {scale.id: scale.rule_for(variant) for scale in instrument.scales}
     items = {item.id: (index, item) for index, item in enumerate(instrument.items)}
-    unit = math.lcm(*(Fraction(v).denominator for item in instrument.items for v in item.score_of.values()))
+    unit = math.lcm(*(exact(v).denominator for item in instrument.items for v in item.score_of.values()))
     order = _in_order(rules)
     compiled: dict[str, ScalePlan] = {}
     ranges: dict[str, tuple[Fraction, Fraction]] = {}
@@ -151,6 +154,17 @@ def _compile(instrument: Instrument, variant: str) -> Plan:
     )
 
 
+def _names_differ(instrument: Instrument) -> None:
+    """A scored frame has one column for each of these."""
+    names = [name for scale in instrument.scales for name in (scale.id, f"{scale.id}_status")]
+    names += [*(rule.id for rule in instrument.caseness), "flags"]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise PlanError(
+            f"{instrument.code}: two columns of a scored file would be named {twice[0]!r}; rename a scale or rule"
+        )
+
+
 def _items_of(alert: AlertRule) -> tuple[str, ...]:
     names: list[str] = []
     for leaf in leaves(alert.when):
@@ -173,28 +187,18 @@ def _placed(scale: ScalePlan, places: dict[str, int], rules: dict[str, ScaleRule
     """A scale made of scales refers to them by their place in the definition."""
     if not scale.of_items:
         scale.parts = tuple(places[name] for name in rules[scale.id].parts)
-        scale.pick = _picker(scale.parts)
     return scale
 
 
 def _in_order(rules: dict[str, ScaleRule]) -> list[str]:
-    """Scales so that each comes after those it is made of."""
-    done: list[str] = []
-    waiting = dict(rules)
-    while waiting:
-        ready = [name for name, rule in waiting.items() if rule.items is not None or set(rule.parts) <= set(done)]
-        if not ready:
-            raise PlanError(f"the scales {', '.join(sorted(waiting))} are made of each other")
-        done += ready
-        for name in ready:
-            del waiting[name]
-    return done
+    """Scales so that each comes after those it is made of. (A circle is refused when the definition is read.)"""
+    return list(TopologicalSorter({name: rule.scales or () for name, rule in rules.items()}).static_order())
 
 
 def _item(item: Item, unit: int) -> ItemPlan:
     worth: dict[int, int | None] = dict.fromkeys(item.options)
     for value, scored in item.score_of.items():
-        worth[value] = int(Fraction(scored) * unit)
+        worth[value] = int(exact(scored) * unit)
     return ItemPlan(item.id, worth, frozenset(option.value for option in item.not_applicable))
 
 
@@ -212,16 +216,19 @@ def _scale(
     n = len(rule.parts)
     counted: tuple[frozenset[int], ...] | None = None
     if rule.counts is not None:
-        counted = tuple(accepted(rule.counts, items[name][1]) for name in rule.parts)
+        # an option that is left out is no value of its part, even where the comparison names it
+        counted = tuple(
+            accepted(rule.counts, item) & item.score_of.keys() for item in (items[p][1] for p in rule.parts)
+        )
         part_unit, spans = 1, [(Fraction(0), Fraction(1))] * n
     elif rule.items is not None:
         scored = [items[name][1].score_of.values() for name in rule.parts]
-        part_unit, spans = unit, [(Fraction(min(values)), Fraction(max(values))) for values in scored]
+        part_unit, spans = unit, [(exact(min(values)), exact(max(values))) for values in scored]
     else:
         part_unit = math.lcm(*(compiled[name].denominator for name in rule.parts))
         spans = [ranges[name] for name in rule.parts]
 
-    given = [Fraction(rule.weights[name]) if rule.weights is not None else Fraction(1) for name in rule.parts]
+    given = [exact(rule.weights[name]) if rule.weights is not None else Fraction(1) for name in rule.parts]
     weight_unit = math.lcm(*(weight.denominator for weight in given))
     weights = [int(weight * weight_unit) for weight in given]
     if rule.scales is not None:  # parts come in units of their own denominators
@@ -231,10 +238,12 @@ def _scale(
     low, high = sum((end[0] for end in ends), Fraction(0)), sum((end[1] for end in ends), Fraction(0))
     if rule.method == "mean":
         low, high = low / n, high / n
+    if low == high:
+        raise PlanError(f"{where}: every form would score the same")
     factor, offset = _affine(rule, low, high)
     low, high = sorted((low * factor + offset, high * factor + offset))
 
-    minimum, maximum = Fraction(rule.min), Fraction(rule.max)
+    minimum, maximum = exact(rule.min), exact(rule.max)
     if (low, high) != (minimum, maximum) and not (rule.clamp and low <= minimum < maximum <= high):
         raise PlanError(f"{where}: min..max is {rule.min}..{rule.max}, but its parts give {float(low)}..{float(high)}")
     min_parts = rule.missing.min_answered or n
@@ -243,15 +252,15 @@ def _scale(
 
     # total * multiplier[present] + offset, all whole, over one denominator for every possible number of parts
     present = range(min_parts, n + 1)
-    exact = {k: factor / (part_unit * weight_unit) * (Fraction(n, k) if rule.method != "mean" else Fraction(1, k))
-             for k in present}  # fmt: skip
+    ratios = {k: factor / (part_unit * weight_unit) * (Fraction(n, k) if rule.method != "mean" else Fraction(1, k))
+              for k in present}  # fmt: skip
     denominator = math.lcm(
-        offset.denominator, minimum.denominator, maximum.denominator, *(f.denominator for f in exact.values())
+        offset.denominator, minimum.denominator, maximum.denominator, *(ratio.denominator for ratio in ratios.values())
     )
-    multiplier = tuple(int(exact[k] * denominator) if k in exact else 0 for k in range(n + 1))
+    multiplier = tuple(int(ratios[k] * denominator) if k in ratios else 0 for k in range(n + 1))
     bound = max(abs(low), abs(high), *(abs(v) for end in ends for v in end)) * denominator
     total_bound = sum(max(abs(a), abs(b)) for a, b in ends) * part_unit * weight_unit * max(map(abs, multiplier))
-    largest = math.ceil(max(bound, total_bound, denominator))
+    largest = math.ceil(max(bound, total_bound + abs(offset) * denominator, Fraction(denominator)))
     if largest >= LARGEST:
         raise PlanError(f"{where}: its numbers need more than 53 bits; simplify factors or the missing rule")
 
@@ -265,17 +274,16 @@ def _scale(
         leaves=_leaves(rule, items, compiled),
         counted=counted,
         weights=tuple(weights),
-        unit_weights=set(weights) == {1},
         multiplier=multiplier,
         offset=int(offset * denominator),
         denominator=denominator,
         largest=largest,
         clamp=(int(minimum * denominator), int(maximum * denominator)) if rule.clamp else None,
         min_parts=min_parts,
-        bands=tuple(BandPlan(math.ceil(Fraction(b.min) * denominator), b.label) for b in band_set.bands)
+        bands=tuple(BandPlan(math.ceil(exact(b.min) * denominator), b.label) for b in band_set.bands)
         if band_set
         else (),
-        band_top=math.floor(Fraction(band_set.bands[-1].max) * denominator) if band_set else 0,
+        band_top=math.floor(exact(band_set.bands[-1].max) * denominator) if band_set else 0,
         band_set=band_set.id if band_set else None,
         cutoffs=tuple(
             (
@@ -286,15 +294,14 @@ def _scale(
             for cutoff in instrument.cutoffs
             if cutoff.scale == scale_id and cutoff.primary
         ),
-        pick=_picker(parts) if parts else tuple,
     )
     return plan, (low, high) if not rule.clamp else (minimum, maximum)
 
 
 def _affine(rule: ScaleRule, low: Fraction, high: Fraction) -> tuple[Fraction, Fraction]:
     if rule.rescale is None:
-        return Fraction(rule.factor), Fraction(rule.offset)
-    bottom, top = Fraction(rule.rescale[0]), Fraction(rule.rescale[1])
+        return exact(rule.factor), exact(rule.offset)
+    bottom, top = exact(rule.rescale[0]), exact(rule.rescale[1])
     factor = (top - bottom) / (high - low)
     return factor, bottom - low * factor
 

@@ -9,6 +9,7 @@ form, which then takes the general way; both give the same (a property test hold
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scoring.result import Result, Score
@@ -42,11 +43,33 @@ def write_out(plan: Plan, complete: Callable[[ScalePlan, int], Score], flagged: 
     complete : the score of a scale at some points, in a form without flags
     flagged : the result of a form in which a validity rule holds, from (plan, answers, points)
     """
+    text, names = source_of(plan, complete, flagged)
+    namespace: dict[str, Any] = {"__builtins__": {}} | names
+    exec(text, namespace)  # noqa: S102  positions and whole numbers only, see the module's docstring
+    function: Shortcut = namespace["shortcut"]
+    return function
+
+
+def source_of(
+    plan: Plan, complete: Callable[[ScalePlan, int], Score], flagged: Callable[..., Result]
+) -> tuple[str, dict[str, Any]]:
+    """The text of the function, and the objects that its names stand for."""
     names: dict[str, Any] = {"INTEGERS": {int}, "Result": Result, "PLAN": plan, "flagged": flagged, "set": set}
-    names |= {"map": map, "type": type, "len": len, "tuple": tuple, "KeyError": KeyError, "min": min, "max": max}
+    names |= {
+        "map": map,
+        "type": type,
+        "len": len,
+        "dict": dict,
+        "tuple": tuple,
+        "KeyError": KeyError,
+        "min": min,
+        "max": max,
+    }
     lines = [
         "def shortcut(answers):",
-        f" if len(answers) != {len(plan.items)} or set(map(type, answers.values())) != INTEGERS: return None",
+        # a mapping with values for absent keys, such as a Counter, would answer for the client
+        f" if type(answers) is not dict or len(answers) != {len(plan.items)}: return None",
+        " if set(map(type, answers.values())) != INTEGERS: return None",
         " try:",
     ]
     for number, item in enumerate(plan.items):
@@ -78,7 +101,7 @@ def write_out(plan: Plan, complete: Callable[[ScalePlan, int], Score], flagged: 
         raised.append(f"(AV{number} if A{number}(given, points) else ())")
     scores = []
     for place, scale in enumerate(plan.scales):
-        names[f"S{place}"] = ScoresByPoints(lambda value, scale=scale: complete(scale, value))  # type: ignore[misc]
+        names[f"S{place}"] = ScoresByPoints(partial(complete, scale))
         names[f"SK{place}"] = scale.id
         scores.append(f"SK{place}: S{place}[p{place}]")
     names |= {
@@ -91,10 +114,7 @@ def write_out(plan: Plan, complete: Callable[[ScalePlan, int], Score], flagged: 
         f" return Result(CODE, VERSION, VARIANT, {{{', '.join(scores)}}}, {{{', '.join(caseness)}}}, (), "
         f"{' + '.join(raised) or '()'}, REVIEW)"
     )
-    namespace: dict[str, Any] = {"__builtins__": {}} | names
-    exec("\n".join(lines), namespace)  # noqa: S102  positions and whole numbers only, see the module's docstring
-    function: Shortcut = namespace["shortcut"]
-    return function
+    return "\n".join(lines), names
 
 
 def _points(plan: Plan, scale: ScalePlan, names: dict[str, Any]) -> str:
