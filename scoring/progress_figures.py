@@ -263,7 +263,7 @@ def _from_norms(
                 "below" if higher_is == "better" else "above",
                 "neither",
                 _FORMULAS[kind],
-                f"cutoff {kind} of Jacobson and Truax",
+                f"{kind} of Jacobson and Truax",
                 made.warnings,
                 tuple(given[role] for role in needed),
             )

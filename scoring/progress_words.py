@@ -100,7 +100,8 @@ def headline(progress: Progress) -> str:
 
 def summary(progress: Progress) -> str:
     """What a clinician should see: better, worse or no real change, and how sure that is; then what was left out."""
-    return f"{_main(progress)}{_left_out(progress)}"
+    why = left_out(progress)
+    return f"{_main(progress)} Not used: {why}." if why else _main(progress)
 
 
 def _main(progress: Progress) -> str:
@@ -156,8 +157,6 @@ def _certainty(change: Change, reliable: ReliableChange) -> str:
     )
 
 
-def _left_out(progress: Progress) -> str:
-    if not progress.left_out:
-        return ""
-    why = "; ".join(f"{count} {_LEFT_OUT[reason]}" for reason, count in progress.left_out.items())
-    return f" Left out: {why}."
+def left_out(progress: Progress) -> str:
+    """How many measurements are not used, and why; empty where all are."""
+    return ", ".join(f"{count} ({_LEFT_OUT[reason]})" for reason, count in progress.left_out.items())

@@ -1,0 +1,1 @@
+"""Pictures: Vega-Lite specifications and their rendering. Everything that draws goes through here."""

@@ -1,0 +1,1 @@
+"""Progress of a client: series, change, certainty, and the picture of it."""

@@ -1,0 +1,58 @@
+"""Reading a client's scores, by one call of the database function `read_progress`.
+
+That is a measured path: the organisation, the audit event and the rows take one round trip.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Final
+
+import asyncpg
+
+from api.ids import new_id
+from api.problems import NotFound
+from api.security.principal import Principal
+from scoring.progress import Measurement
+
+Rows = dict[str, dict[str, list[Measurement]]]
+"""Measurements by instrument and scale."""
+
+_CALL: Final = "select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8)"
+
+
+async def measurements(
+    pool: asyncpg.Pool[asyncpg.Record],
+    principal: Principal,
+    request_id: str,
+    client_id: uuid.UUID,
+    instrument: str | None,
+    scale: str | None,
+) -> Rows:
+    """A client's scores, of one instrument and scale or of all; that they were read is kept in the audit trail.
+
+    Raises
+    ------
+    NotFound
+        No such client in the principal's organisation.
+    """
+    async with pool.acquire() as connection:
+        rows = await connection.fetch(
+            _CALL,
+            principal.organisation_id,
+            principal.subject,
+            principal.role,
+            request_id,
+            new_id(),
+            client_id,
+            instrument,
+            scale,
+        )
+    if not rows:
+        raise NotFound("There is no such client.")
+    found: Rows = {}
+    if rows[0]["instrument"] is None:
+        return found
+    for row in rows:
+        found.setdefault(row[0], {}).setdefault(row[1], []).append(Measurement._make(row[2:]))
+    return found
