@@ -70,8 +70,13 @@ def upgrade(owner_url: str, revision: str = "head") -> str | None:
         return before
 
 
-def downgrade(owner_url: str, revision: str) -> None:
-    """Bring the database back to ``revision`` (``base``: to nothing). Rows of dropped tables and columns are lost."""
+def downgrade(owner_url: str, revision: str) -> str | None:
+    """Bring the database back to ``revision`` (``base``: to nothing); what it was before.
+
+    Rows of dropped tables and columns are lost.
+    """
     with migrating(owner_url) as connection:
+        before = current(connection)
         command.downgrade(config(connection), revision)
         connection.commit()
+        return before

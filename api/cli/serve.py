@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 import typer
 import uvicorn
+from alembic.util import CommandError
 from fastapi import FastAPI
+from sqlalchemy.exc import OperationalError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import embedded, migrate
@@ -138,11 +140,17 @@ def upgrade(
 
 
 def _migrate(url: str, revision: str, back: bool) -> None:
+    try:
+        before = migrate.downgrade(url, revision) if back else migrate.upgrade(url, revision)
+    except CommandError as error:
+        raise StartupError(f"cannot migrate: {error}") from None
+    except OperationalError as error:
+        # Its first line only: the rest may quote the statement, and a failed connection its address.
+        reason = str(error.orig).strip().splitlines()[0]
+        raise StartupError(f"cannot migrate: {reason}") from None
     if back:
-        migrate.downgrade(url, revision)
         typer.echo(f"the database is back at revision {revision}")
         return
-    before = migrate.upgrade(url, revision)
     after = migrate.head() if revision == "head" else revision
     typer.echo(f"the database was {'empty' if before is None else f'at revision {before}'}, and is at {after}")
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.util import CommandError
 from sqlalchemy.dialects import postgresql
 
 revision: str = "0001"
@@ -124,7 +125,7 @@ def upgrade() -> None:
     op.execute("set local lock_timeout = '5s'")
     known = op.get_bind().scalar(sa.text("select count(*) from pg_roles where rolname = :role"), {"role": SERVICE})
     if not known:
-        raise RuntimeError(f"there is no role {SERVICE}: create it, then migrate (docs/settings.md says how)")
+        raise CommandError(f"there is no role {SERVICE}: create it, then migrate (docs/database.md says how)")
     op.create_table(
         "audit_event",
         sa.Column("organisation_id", sa.Uuid(), nullable=False),

@@ -21,7 +21,7 @@ def made(**given: object) -> Settings:
 
 
 def test_without_a_master_key_it_refuses_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="set FATHOMLINE_MASTER_KEY .* or FATHOMLINE_MASTER_KEY_FILE"):
+    with pytest.raises(SettingsError, match=r"set FATHOMLINE_MASTER_KEY .* or FATHOMLINE_MASTER_KEY_FILE"):
         made(data=tmp_path).require_master_key()
     assert list(tmp_path.iterdir()) == []
 

@@ -1,0 +1,106 @@
+"""`fathomline serve` and `fathomline migrate`, as processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.conftest import MASTER_KEY, Urls
+from tests.platform.embedding import ROOT, nothing_left
+
+COMMAND = [sys.executable, "-c", "from api.cli import main; main()"]
+
+
+def environment(data: Path, **more: str) -> dict[str, str]:
+    """Nothing of this process's own settings."""
+    kept = {name: value for name, value in os.environ.items() if not re.match("FATHOMLINE_|DATABASE_", name)}
+    return kept | {"FATHOMLINE_DATA": str(data), "FATHOMLINE_MASTER_KEY": MASTER_KEY} | more
+
+
+def run(data: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """One command, to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=ROOT, env=environment(data, **more), capture_output=True, text=True, timeout=90
+    )
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_it_serves_on_the_embedded_database_and_takes_it_along(tmp_path: Path) -> None:
+    port = free_port()
+    served = subprocess.Popen([*COMMAND, "serve", "--port", str(port)], cwd=ROOT, env=environment(tmp_path))
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                answer = httpx.get(f"http://127.0.0.1:{port}/health/ready")
+                break
+            except httpx.TransportError:
+                assert time.monotonic() < deadline
+                assert served.poll() is None
+                time.sleep(0.1)
+        assert answer.status_code == 200
+    finally:
+        served.send_signal(signal.SIGTERM)
+        served.wait(60)
+    nothing_left(tmp_path)
+
+
+def test_a_taken_port_is_one_line_before_anything_starts(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run(tmp_path, "serve", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"fathomline: port \d+ on 127.0.0.1 is taken; choose another with --port or PORT=\n", done.stderr
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_master_key_it_does_not_start(tmp_path: Path) -> None:
+    done = run(tmp_path, "serve", "--port", "0", FATHOMLINE_MASTER_KEY="x")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("fathomline: unusable settings: master_key:")
+
+
+def test_it_does_not_serve_as_the_owner(tmp_path: Path, database: Urls) -> None:
+    done = run(tmp_path, "serve", "--port", "0", DATABASE_URL=database.owner)
+    assert done.returncode == 3
+    assert "owns table" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_migrate_goes_up_and_back_and_says_so(tmp_path: Path, fresh_database: Urls) -> None:
+    roles = {"DATABASE_URL": fresh_database.service, "DATABASE_OWNER_URL": fresh_database.owner}
+    said = [run(tmp_path, "migrate", *arguments, **roles).stdout for arguments in (["--back", "base"], [], [])]
+    assert said[0] == "the database is back at revision base\n"
+    assert re.fullmatch(r"the database was empty, and is at \w+\n", said[1])
+    assert re.fullmatch(r"the database was at revision (\w+), and is at \1\n", said[2])
+
+
+def test_migrate_tells_faults_in_one_line(tmp_path: Path, database: Urls) -> None:
+    for more, because in (
+        ({"DATABASE_URL": database.service}, "DATABASE_OWNER_URL is not"),
+        ({"DATABASE_OWNER_URL": "postgresql://o:hunter2@127.0.0.1:9/x"}, "cannot migrate"),
+    ):
+        done = run(tmp_path, "migrate", **more)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert because in done.stderr
+        assert "hunter2" not in done.stderr
+    done = run(tmp_path, "migrate", "no-such-revision", DATABASE_OWNER_URL=database.owner)
+    assert (done.returncode, "no-such-revision" in done.stderr) == (2, True)
