@@ -1,0 +1,155 @@
+"""Recording a response over HTTP: against the barest handler, and with few and with many responses stored."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import asyncpg
+
+from api import embedded
+from api.organisations.repository import ensure_organisation
+from benchmarks.report import Outcome, in_turn, outcome
+from benchmarks.scoring import FSFI
+from benchmarks.server import ORGANISATION, Service, floor, load, service
+
+FEW, MANY = 10_000, 1_000_000
+CLIENTS = 200
+SERIES_LENGTH = 20
+"""Responses of the client whose progress is read, the same however many there are in all."""
+
+
+def record_response() -> list[Outcome]:
+    """``POST /v1/responses``, durable, one worker, against the barest FastAPI + asyncpg handler."""
+    with _clinic() as (data, lease), ExitStack() as stack:
+        _in_database(lease.url_owner, "create table floor_row (id uuid primary key, body jsonb not null)")
+        _in_database(lease.url_owner, "grant insert on floor_row to fathomline_service")
+        floor_port = stack.enter_context(floor(lease.url_service))
+        running = stack.enter_context(service(data))
+        bodies = _bodies(running)
+        pairs = in_turn(
+            lambda: load(floor_port, "POST", ["/rows"], headers={}, bodies=bodies),
+            lambda: _record(running, bodies),
+            rounds=7,
+        )
+    return [outcome("POST /v1/responses", pairs, goal=0.6, higher_is="better", unit="requests/s")]
+
+
+def stored_responses() -> list[Outcome]:
+    """The cost of a request with a million responses stored, against ten thousand."""
+    with ExitStack() as stack:
+        small, large = (_stored(stack, number) for number in (FEW, MANY))
+        recorded = in_turn(lambda: 1 / _record(*small[:2]), lambda: 1 / _record(*large[:2]), rounds=5)
+        read = in_turn(lambda: 1 / _progress(small[0], small[2]), lambda: 1 / _progress(large[0], large[2]), rounds=5)
+    goal = f"{MANY:,} stored against {FEW:,}"
+    return [
+        outcome(f"POST /v1/responses, {goal}", recorded, goal=1.2, higher_is="worse", unit="s/request"),
+        outcome(f"GET progress, {goal}", read, goal=1.2, higher_is="worse", unit="s/request"),
+    ]
+
+
+def _record(running: Service, bodies: list[str]) -> float:
+    headers = {**running.headers(), "Idempotency-Key": '"{n}"'}
+    return load(running.port, "POST", ["/v1/responses"], headers=headers, bodies=bodies)
+
+
+def _progress(running: Service, client: str) -> float:
+    path = f"/v1/clients/{client}/progress?instrument=fsfi&scale=total"
+    return load(running.port, "GET", [path], headers=running.headers())
+
+
+@contextmanager
+def _clinic() -> Iterator[tuple[Path, embedded.Lease]]:
+    """A data folder with an embedded server, its schema, and one organisation."""
+    with tempfile.TemporaryDirectory(prefix="fathomline-bench-") as folder:
+        data = Path(folder)
+        with embedded.acquire(data) as lease:
+            from api import migrate
+
+            migrate.upgrade(lease.url_owner, "head")
+            asyncio.run(_organisation(lease.url_service))
+            yield data, lease
+
+
+async def _organisation(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await ensure_organisation(connection, ORGANISATION, "Benchmark")
+    finally:
+        await connection.close()
+
+
+def _in_database(url: str, *statements: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def _bodies(running: Service) -> list[str]:
+    """One FSFI of each of some clients, as text."""
+    clients = [running.call("POST", "/v1/clients", {})["id"] for _ in range(CLIENTS)]
+    answers = {item.id: 3 + int(item.id) % 3 for item in FSFI.items}
+    form = {"instrument": "fsfi", "answered_at": "2026-01-05T09:00:00Z", "answers": answers}
+    return [json.dumps({"client_id": client, **form}) for client in clients]
+
+
+def _stored(stack: ExitStack, number: int) -> tuple[Service, list[str], str]:
+    """A service with some responses stored, bodies to record, and a client with a series of fixed length."""
+    data, lease = stack.enter_context(_clinic())
+    running = stack.enter_context(service(data))
+    bodies = _bodies(running)
+    first = running.call("POST", "/v1/clients", {})["id"]
+    form = {**json.loads(bodies[0]), "client_id": first}
+    for day in range(SERIES_LENGTH):
+        form["answered_at"] = f"2025-01-{day + 1:02}T09:00:00Z"
+        sample = running.call("POST", "/v1/responses", form, **{"Idempotency-Key": str(uuid.uuid4())})
+    asyncio.run(_fill(lease.url_service, sample["id"], number))
+    return running, bodies, first
+
+
+async def _fill(url: str, sample: str, number: int) -> None:
+    """Copies of one recorded response, spread over the other clients, with everything that is written beside one."""
+    connection = await asyncpg.connect(url, command_timeout=1800)
+    try:
+        async with connection.transaction():
+            await connection.execute("select set_config('fathomline.organisation_slug', $1, true)", ORGANISATION)
+            organisation = await connection.fetchval("select organisation_id from organisation")
+            await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation))
+            await connection.execute(
+                "create temporary table made on commit drop as"
+                " select n, (lpad(to_hex(n), 12, '0') || '7' || substr(md5(n::text), 1, 19))::uuid as id,"
+                " c.ids[1 + n % array_length(c.ids, 1)] as client_id"
+                " from generate_series(1, $2) n, (select array_agg(id) ids from client where id <>"
+                " (select client_id from response where id = $1)) c",
+                uuid.UUID(sample), number,
+            )  # fmt: skip
+            for statement in _COPIES:
+                await connection.execute(statement, uuid.UUID(sample))
+    finally:
+        await connection.close()
+
+
+_COPIES = (
+    "insert into response select r.organisation_id, m.id, m.client_id, r.instrument, r.instrument_version,"
+    " r.definition_checksum, r.variant, r.answers, r.setting, r.answered_at + m.n * interval '1 minute',"
+    " r.recorded_at, r.recorded_by, r.document, r.valid from response r, made m where r.id = $1",
+    "insert into score select s.organisation_id, m.id, s.scale, s.value, s.status, s.valid"
+    " from score s, made m where s.response_id = $1",
+    "insert into audit_event select a.organisation_id, m.id, a.at, a.subject, a.role, a.action, a.resource, m.id,"
+    " a.request_id, a.outcome from audit_event a, made m where a.resource_id = $1 and a.action = 'record'",
+    "insert into outbox select o.organisation_id, m.id, o.topic, m.id, o.created_at"
+    " from outbox o, made m where o.resource_id = $1",
+    "insert into idempotency_key select k.organisation_id, k.subject, m.id::text, k.request_hash, m.id, k.created_at"
+    " from idempotency_key k, made m where k.response_id = $1",
+)
