@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
@@ -82,37 +82,48 @@ async def record(pool: asyncpg.Pool[asyncpg.Record], response: ResponseToRecord)
 
     The function's statement is its own transaction, so nothing needs to be begun, set or reset around it.
     """
-    r = response
     async with pool.acquire() as connection:
-        row = await connection.fetchrow(
-            _CALL,
-            r.organisation_id,
-            r.subject,
-            r.role,
-            r.request_id,
-            r.idempotency_key,
-            r.request_hash,
-            r.id,
-            r.client_id,
-            r.instrument,
-            r.instrument_version,
-            r.definition_checksum,
-            r.variant,
-            r.answers,
-            r.setting,
-            r.answered_at,
-            r.recorded_at,
-            r.document,
-            r.valid,
-            [score.scale for score in r.scores],
-            [score.value for score in r.scores],
-            [score.status for score in r.scores],
-            [score.valid for score in r.scores],
-            [alert.id for alert in r.alerts],
-            [alert.rule for alert in r.alerts],
-            [alert.item for alert in r.alerts],
-            [alert.severity for alert in r.alerts],
-            r.event_id,
-        )
+        row = await connection.fetchrow(_CALL, *_arguments(response))
     outcome = cast(Outcome, row["outcome"])
-    return Recorded(outcome, row["response_id"], r.document if outcome == "created" else row["document"])
+    return Recorded(outcome, row["response_id"], response.document if outcome == "created" else row["document"])
+
+
+async def record_many(connection: asyncpg.Connection[asyncpg.Record], responses: Iterable[ResponseToRecord]) -> None:
+    """Record responses of known clients without waiting for each, in the transaction of ``connection`` if it has one.
+
+    Without idempotency keys, for what became of each is not told; all are kept, or with an error none.
+    """
+    await connection.executemany(_CALL, map(_arguments, responses))
+
+
+def _arguments(response: ResponseToRecord) -> tuple[object, ...]:
+    r = response
+    return (
+        r.organisation_id,
+        r.subject,
+        r.role,
+        r.request_id,
+        r.idempotency_key,
+        r.request_hash,
+        r.id,
+        r.client_id,
+        r.instrument,
+        r.instrument_version,
+        r.definition_checksum,
+        r.variant,
+        r.answers,
+        r.setting,
+        r.answered_at,
+        r.recorded_at,
+        r.document,
+        r.valid,
+        [score.scale for score in r.scores],
+        [score.value for score in r.scores],
+        [score.status for score in r.scores],
+        [score.valid for score in r.scores],
+        [alert.id for alert in r.alerts],
+        [alert.rule for alert in r.alerts],
+        [alert.item for alert in r.alerts],
+        [alert.severity for alert in r.alerts],
+        r.event_id,
+    )

@@ -1,0 +1,203 @@
+"""The invented people written into a database, by the same statements as the API's own requests.
+
+Every response goes through the validation, the scoring and the database function of `POST /v1/responses`; only ids and
+times are those of the invention. An organisation is written in one transaction: it is there whole, or not at all.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+
+import asyncpg
+import orjson
+
+from api.clients.tables import ClientRow
+from api.db import ORGANISATION_SETTING, ORGANISATION_SLUG_SETTING
+from api.demo.clinic import Clinic, OrganisationPlan
+from api.demo.people import Form, Person, made_id, people
+from api.records.tables import AuditEventRow
+from api.responses.recording import ResponseToRecord, record_many
+from api.responses.schemas import ResponseCreate
+from api.responses.service import prepare
+from api.security import crypto
+from api.security.principal import ROLES, Principal
+
+SUBJECT = "demo-ehr"
+_LOCK = 0x44_45_4D_4F  # "DEMO": of two that load at once, the second finds everything there
+_TYPING = timedelta(minutes=4)
+"""From the answering of a form to its recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An organisation of the demo: what the invention holds, and whether this call wrote it."""
+
+    slug: str
+    people: tuple[Person, ...]
+    written: bool
+
+    @property
+    def forms(self) -> int:
+        """Filled-in forms of all its people."""
+        return sum(len(person.forms) for person in self.people)
+
+
+class DemoError(Exception):
+    """The demo cannot be loaded here; the message is one line."""
+
+
+async def load(pool: asyncpg.Pool[asyncpg.Record], keys: crypto.Keys, clinic: Clinic) -> list[Loaded]:
+    """Write the clinic's organisations where they are not there yet.
+
+    Parameters
+    ----------
+    pool
+        Of the service role: row-level security holds for the demo as for everybody.
+    keys
+        To seal the external identifiers with.
+    clinic
+
+    Raises
+    ------
+    DemoError
+        An organisation of that name is there and has clients, but not these.
+    """
+    loaded = []
+    async with pool.acquire() as connection:
+        for plan in clinic.organisations:
+            invented = tuple(people(clinic, plan.slug, plan.people))
+            async with connection.transaction():
+                await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+                written = await _write(connection, keys, clinic, plan, invented)
+            loaded.append(Loaded(plan.slug, invented, written))
+    return loaded
+
+
+async def _write(
+    connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record],
+    keys: crypto.Keys,
+    clinic: Clinic,
+    plan: OrganisationPlan,
+    invented: tuple[Person, ...],
+) -> bool:
+    organisation_id = await _organisation(connection, clinic, plan)
+    if await connection.fetchval("select exists (select from client)"):
+        found = await connection.fetchval("select count(*) from client where id = any($1)", [p.id for p in invented])
+        if found != len(invented):
+            raise DemoError(
+                f"organisation {plan.slug!r} has clients that are not the demo's (or of another release's demo): "
+                "name an empty data folder with FATHOMLINE_DATA"
+            )
+        return False
+    clients = [_client(keys, organisation_id, person) for person in invented]
+    await connection.executemany(_insert(ClientRow), [_values(row) for row in clients])
+    events = [_created(organisation_id, clinic, person) for person in invented]
+    await connection.executemany(_insert(AuditEventRow), [_values(row) for row in events])
+    principal = Principal(organisation_id, plan.slug, SUBJECT, "ehr", ROLES["ehr"])
+    responses = [as_recorded(principal, person, form) for person, form in _in_order(invented)]
+    await record_many(connection, responses)
+    kept = await connection.fetchval("select count(*) from response")
+    if kept != len(responses):
+        raise RuntimeError(f"{kept} of {len(responses)} responses were kept")
+    return True
+
+
+async def _organisation(
+    connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record], clinic: Clinic, plan: OrganisationPlan
+) -> uuid.UUID:
+    """Its id, with the transaction confined to it from here on."""
+    began = datetime.combine(clinic.first_day, time(), UTC)
+    planned = made_id(began, clinic.seed, "organisation", plan.slug)
+    confine = "select set_config($1, $2, true)"
+    await connection.execute(confine, ORGANISATION_SLUG_SETTING, plan.slug)
+    await connection.execute(confine, ORGANISATION_SETTING, str(planned))
+    await connection.execute(
+        "insert into organisation (organisation_id, slug, name, created_at) values ($1, $2, $3, $4)"
+        " on conflict (slug) do nothing",
+        planned,
+        plan.slug,
+        plan.name,
+        began,
+    )
+    found: uuid.UUID = await connection.fetchval("select organisation_id from organisation where slug = $1", plan.slug)
+    await connection.execute(confine, ORGANISATION_SETTING, str(found))
+    return found
+
+
+def _in_order(invented: tuple[Person, ...]) -> Iterator[tuple[Person, Form]]:
+    """Forms as they came in over the months, so that the tables grow as a clinic's would."""
+    pairs = [(person, form) for person in invented for form in person.forms]
+    return iter(sorted(pairs, key=lambda pair: (pair[1].answered_at, pair[1].id)))
+
+
+def as_recorded(principal: Principal, person: Person, form: Form) -> ResponseToRecord:
+    """What `POST /v1/responses` would have written for the form, at the time when it was filled in."""
+    body = ResponseCreate.model_validate(
+        {
+            "client_id": person.id,
+            "instrument": form.instrument,
+            "answered_at": form.answered_at.isoformat(),
+            "answers": form.answers,
+            "setting": form.setting,
+        }
+    )
+    recorded_at = form.answered_at + _TYPING
+    prepared = prepare(principal, body, key=None, request_hash=b"", request_id=f"demo-{form.id}")
+    document = orjson.loads(prepared.document) | {"id": form.id, "recorded_at": recorded_at}
+    return replace(
+        prepared,
+        id=form.id,
+        event_id=made_id(recorded_at, form.id, "event"),
+        recorded_at=recorded_at,
+        document=orjson.dumps(document, option=orjson.OPT_UTC_Z).decode("utf-8"),
+        alerts=[replace(alert, id=made_id(recorded_at, form.id, alert.rule)) for alert in prepared.alerts],
+    )
+
+
+def _client(keys: crypto.Keys, organisation_id: uuid.UUID, person: Person) -> ClientRow:
+    key = crypto.new_client_key()
+    return ClientRow(
+        organisation_id=organisation_id,
+        id=person.id,
+        external_id_hash=crypto.external_id_hash(keys, organisation_id, person.external_id),
+        external_id_sealed=crypto.seal_external_id(
+            key, person.external_id, organisation_id=organisation_id, client_id=person.id
+        ),
+        key_wrapped=crypto.wrap_client_key(keys, key, organisation_id=organisation_id, client_id=person.id),
+        birth_year=person.birth_year,
+        gender=person.gender,
+        organs=list(person.organs),
+        partnered=person.partnered,
+        research_consent=person.research_consent,
+        created_at=person.created_at,
+        updated_at=person.created_at,
+        version=1,
+    )
+
+
+def _created(organisation_id: uuid.UUID, clinic: Clinic, person: Person) -> AuditEventRow:
+    return AuditEventRow(
+        organisation_id=organisation_id,
+        id=made_id(person.created_at, clinic.seed, person.external_id, "event"),
+        at=person.created_at,
+        subject=SUBJECT,
+        role="ehr",
+        action="create",
+        resource="client",
+        resource_id=person.id,
+        request_id=f"demo-{person.id}",
+        outcome="done",
+    )
+
+
+def _insert(table: type[ClientRow] | type[AuditEventRow]) -> str:
+    columns = list(table.model_fields)
+    placeholders = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    return f"insert into {table.__tablename__} ({', '.join(columns)}) values ({placeholders})"  # noqa: S608  - names only
+
+
+def _values(row: ClientRow | AuditEventRow) -> list[object]:
+    return list(row.model_dump().values())
