@@ -160,7 +160,7 @@ def _reaches(account: Account, program: Path, folders: tuple[Path, ...]) -> bool
 def stop_with_parent(parent: int) -> None:
     """Have the kernel interrupt this process (PostgreSQL: a fast shutdown) when its parent dies.
 
-    Linux only; elsewhere a server whose keeper was killed is stopped at the next start.
+    Linux only; elsewhere a server whose keeper was killed has to be stopped by hand.
     """
     if sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
