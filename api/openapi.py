@@ -58,23 +58,22 @@ def _number(schema: Any, name: str) -> float | None:
     return float(schema[name]) if schema.get(name) is not None else None
 
 
-def declare(model: type[BaseModel], mode: JsonSchemaMode, *, name: str | None = None, **members: Any) -> dict[str, str]:
+def declare(model: type[BaseModel], mode: JsonSchemaMode, *, prefix: str = "", **members: Any) -> dict[str, str]:
     """A reference to the schema of a body that does not pass through FastAPI, which therefore cannot derive it.
 
-    ``mode`` is ``validation`` for what is read and ``serialization`` for what is written. ``members`` are properties
-    that are written besides those of the model.
+    ``mode`` is ``validation`` for what is read and ``serialization`` for what is written. ``prefix`` goes before the
+    names of the schema and of its parts. ``members`` are properties that are written besides those of the model.
     """
-    template = "#/components/schemas/{model}"
+    template = f"#/components/schemas/{prefix}{{model}}"
     generator = _AsWritten if mode == "serialization" else GenerateJsonSchema
     schema = model.model_json_schema(mode=mode, ref_template=template, schema_generator=generator)
     if members:
         schema["properties"] |= members
         schema["required"] = [*schema.get("required", ()), *members]
-    chosen = name or model.__name__
-    for key, value in (schema.pop("$defs", {}) | {chosen: schema}).items():
-        if _DECLARED.setdefault(key, value) != value:
-            raise TypeError(f"two schemas are called {key}")
-    return {"$ref": template.format(model=chosen)}
+    for name, part in (schema.pop("$defs", {}) | {model.__name__: schema}).items():
+        if _DECLARED.setdefault(prefix + name, part) != part:
+            raise TypeError(f"two schemas are called {prefix + name}")
+    return {"$ref": template.format(model=model.__name__)}
 
 
 class Application(FastAPI):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Response, status
 
 from api.catalogue import schemas, service
+from api.clients.codes import Organ
 from api.conditional import IfNoneMatch, etag, holds
 from api.openapi import declare
 from api.problems import AnswersInvalid, NotFound, RequestInvalid, problems
@@ -22,14 +23,14 @@ _MADE_OF: Final[dict[str, Any]] = {
     "checksum": {"type": "string", "description": "SHA-256 of the definition's content; also the ETag"},
     "needs_review": {"type": "array", "items": {"type": "string"}, "description": "Rules that rest on memory"},
 }
-_DEFINITION: Final = declare(Instrument, "serialization", name="InstrumentDefinition", **_MADE_OF)
+_DEFINITION: Final = declare(Instrument, "serialization", prefix="Definition", **_MADE_OF)
 
 
 @router.get(service.PATH, operation_id="listInstruments", responses=problems(RequestInvalid))
 async def listed(
     concern: Filter = None,
     anatomy: Annotated[
-        str | None, Query(max_length=100, description="An organ of /v1/codes: what applies to those who have it")
+        Organ | None, Query(description="An organ of /v1/codes: what applies to those who have it")
     ] = None,
     licence: Filter = None,
     q: Annotated[

@@ -17,7 +17,7 @@ class ReasonRead(BaseModel):
     parts: list[str] = Field(description="Items or scales that it is about")
 
 
-class CutoffRead(BaseModel):
+class CutoffOutcome(BaseModel):
     """A published cutoff, and whether the score lies on its clinical side."""
 
     id: str
@@ -36,7 +36,7 @@ class ScoreRead(BaseModel):
     not_applicable: int
     band: str | None
     band_set: str | None
-    cutoffs: list[CutoffRead]
+    cutoffs: list[CutoffOutcome]
     flags: list[str] = Field(description="Validity rules that hold for this scale")
     valid: bool = Field(description="False where a validity rule holds back the interpretation")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Text, cast, literal, select, tuple_
+from sqlalchemy import CursorResult, Executable, Text, cast, literal, select, tuple_
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -41,21 +41,26 @@ class ResponseRepository:
             col(ResponseRow.instrument_version),
             col(ResponseRow.variant),
             col(ResponseRow.answered_at),
-            col(ResponseRow.document),
+            # As text: the driver would parse JSON, and what was written cannot be had back from the parsed value.
+            cast(col(ResponseRow.document), Text),
             cast(col(ResponseRow.answers), Text),
         ).where(col(ResponseRow.organisation_id) == organisation_id)
 
+    async def _execute(self, query: Executable) -> CursorResult[Any]:
+        """Columns rather than objects: what is read goes out as it is, and a session would only keep it."""
+        return await (await self.session.connection()).execute(query)
+
     async def get(self, response_id: uuid.UUID) -> Kept | None:
         """One response."""
-        row = (await self.session.execute(self._kept.where(col(ResponseRow.id) == response_id))).one_or_none()
-        return None if row is None else Kept(*row)
+        row = (await self._execute(self._kept.where(col(ResponseRow.id) == response_id))).one_or_none()
+        return None if row is None else Kept._make(row)
 
     async def client_exists(self, client_id: uuid.UUID) -> bool:
         """Whether the organisation has such a client."""
         query = select(literal(1)).where(
             col(ClientRow.organisation_id) == self._organisation_id, col(ClientRow.id) == client_id
         )
-        return (await self.session.execute(query)).one_or_none() is not None
+        return (await self._execute(query)).one_or_none() is not None
 
     async def newest(
         self, client_id: uuid.UUID, instrument: str | None, before: tuple[datetime, uuid.UUID] | None, limit: int
@@ -68,4 +73,4 @@ class ResponseRepository:
             place = tuple_(col(ResponseRow.answered_at), col(ResponseRow.id))
             query = query.where(place < tuple_(literal(before[0]), literal(before[1])))
         query = query.order_by(col(ResponseRow.answered_at).desc(), col(ResponseRow.id).desc()).limit(limit)
-        return [Kept(*row) for row in await self.session.execute(query)]
+        return [Kept._make(row) for row in await self._execute(query)]

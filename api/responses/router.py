@@ -52,7 +52,7 @@ _DECLARED: Final[dict[str, Any]] = {
 _CREATED: Final[dict[int | str, dict[str, Any]]] = {
     201: {
         "description": "Recorded durably, now or by an earlier request with the same key",
-        "content": {"application/json": {"schema": declare(schemas.ResponseRead, "serialization")}},
+        "model": schemas.ResponseRead,
         "headers": {
             "Location": {"description": "Path of the response", "schema": {"type": "string"}},
             "Idempotent-Replayed": {

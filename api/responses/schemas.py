@@ -26,7 +26,7 @@ _RFC3339: Final = re.compile(
 def _written_in_full(value: object) -> object:
     if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
         raise PydanticCustomError(
-            "time_format", "is a date and time with its offset (RFC 3339), such as 2026-03-01T10:00:00Z"
+            "time_format", "is a date and time with its offset (RFC 3339), such as 2020-05-17T09:30:00Z"
         )
     return value
 
