@@ -21,13 +21,14 @@ from api.health.router import router as health
 from api.metrics import Metrics
 from api.middleware import BodyGuard, Shell
 from api.openapi import Application
+from api.progress.router import router as progress
 from api.responses.router import router as responses
 from api.security import crypto, issuer, keys, tokens
 from api.security.principal import Authenticator, RateLimit
 from api.settings import Settings, SettingsError
 from api.startup import service_database
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (health, catalogue, clients, responses)
+ROUTERS: Final[tuple[APIRouter, ...]] = (health, catalogue, clients, responses, progress)
 """Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares."""
 
 _DESCRIPTION: Final = (

@@ -12,7 +12,6 @@ Jacobson & Truax (1991), doi:10.1037/0022-006X.59.1.12
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,7 +46,7 @@ class Measurement(NamedTuple):
 
     answered_at: datetime
     recorded_at: datetime
-    response_id: uuid.UUID
+    response_id: str
     version: int
     variant: str
     value: float | None
@@ -61,7 +60,7 @@ class Point(TypedDict):
     They are None on the baseline too, except that nothing is left out of it: it is what the others are compared with.
     """
 
-    response_id: uuid.UUID
+    response_id: str
     answered_at: datetime
     version: int
     variant: str

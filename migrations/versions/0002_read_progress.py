@@ -23,7 +23,7 @@ create function read_progress(
   p_organisation_id uuid, p_subject text, p_role text, p_request_id text, p_event_id uuid,
   p_client_id uuid, p_instrument text, p_scale text
 ) returns table (
-  instrument text, scale text, answered_at timestamptz, recorded_at timestamptz, response_id uuid,
+  instrument text, scale text, answered_at timestamptz, recorded_at timestamptz, response_id text,
   instrument_version integer, variant text, value double precision, status text, valid boolean
 ) language plpgsql security invoker
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -38,7 +38,7 @@ begin
           case when known then 'done' else 'not-found' end);
   if known then
     return query
-      select r.instrument, s.scale, r.answered_at, r.recorded_at, r.id, r.instrument_version, r.variant,
+      select r.instrument, s.scale, r.answered_at, r.recorded_at, r.id::text, r.instrument_version, r.variant,
              s.value, s.status, s.valid
       from response r
       join score s on s.organisation_id = r.organisation_id and s.response_id = r.id

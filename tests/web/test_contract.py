@@ -76,6 +76,8 @@ WITH_IDS: Final = [operation for operation in PROTECTED if operation.id_paramete
 ANSWERS: Final = {str(item): 5 for item in range(1, 20)}
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "changeClient": {"json": {"partnered": True}},
+    "drawProgress": {"params": {"instrument": "fsfi"}},
+    "readProgressSpecification": {"params": {"instrument": "fsfi"}},
 }
 """By operation id: what `httpx` takes for a request that is good but for its ids (`params`, `json`, `headers`)."""
 

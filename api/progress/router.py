@@ -1,0 +1,87 @@
+"""Progress of a client over HTTP: as data, as a Vega-Lite specification, and as a picture."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from api.charts.render import Renderer
+from api.charts.series import series_chart
+from api.db import get_database
+from api.problems import NotFound, RequestInvalid, problems, request_id
+from api.progress import schemas, service
+from api.progress.repository import Rows, measurements
+from api.security.principal import Principal, require
+from instruments import catalogue
+
+router = APIRouter(tags=["progress"])
+
+PATH: Final = "/v1/clients/{client_id}/progress"
+Reader = Annotated[Principal, Depends(require("progress:read"))]
+ChartOf = Annotated[schemas.ChartQuery, Query()]
+
+VEGA_LITE: Final = "application/vnd.vegalite.v6+json"
+SVG: Final = "image/svg+xml"
+_PROBLEMS: Final = problems(NotFound, RequestInvalid)
+_renderer: Final = Renderer()
+
+
+def _content(media_type: str, schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {media_type: {"schema": schema}}}}
+
+
+async def _rows(
+    request: Request, principal: Principal, client_id: uuid.UUID, instrument: str | None, scale: str | None
+) -> Rows:
+    pool = get_database(request).pool
+    return await measurements(pool, principal, request_id(request) or "", client_id, instrument, scale)
+
+
+@router.get(
+    PATH,
+    operation_id="readProgress",
+    response_model=schemas.ProgressRead,
+    responses=_PROBLEMS,
+)
+async def read(
+    request: Request, principal: Reader, client_id: uuid.UUID, query: Annotated[schemas.ProgressQuery, Query()]
+) -> Response:
+    """Every series of a client: change, how sure it is, and the figures and sources that rests on."""
+    choice = service.choose(catalogue(), query.instrument, query.scale)
+    rows = await _rows(request, principal, client_id, query.instrument, query.scale)
+    found = {"client_id": client_id, **service.document(catalogue(), choice, rows)}
+    return Response(orjson.dumps(found, option=orjson.OPT_UTC_Z), media_type="application/json")
+
+
+async def _chart(request: Request, principal: Principal, client_id: uuid.UUID, query: ChartOf) -> dict[str, Any]:
+    instrument, scale = service.choose_one(catalogue(), query.instrument, query.scale)
+    rows = await _rows(request, principal, client_id, instrument.code, scale)
+    (series,) = service.series(catalogue(), instrument, scale, rows.get(instrument.code, {}))
+    return series_chart(series, width=query.width)
+
+
+@router.get(
+    PATH + ".vl.json",
+    operation_id="readProgressSpecification",
+    response_class=Response,
+    responses=_PROBLEMS | _content(VEGA_LITE, {"type": "object"}),
+)
+async def specification(request: Request, principal: Reader, client_id: uuid.UUID, query: ChartOf) -> Response:
+    """The picture of one series as a Vega-Lite specification, with its data. It holds no identifier."""
+    spec = await _chart(request, principal, client_id, query)
+    return Response(orjson.dumps(spec), media_type=VEGA_LITE)
+
+
+@router.get(
+    PATH + ".svg",
+    operation_id="drawProgress",
+    response_class=Response,
+    responses=_PROBLEMS | _content(SVG, {"type": "string"}),
+)
+async def picture(request: Request, principal: Reader, client_id: uuid.UUID, query: ChartOf) -> Response:
+    """The picture of one series, with a text alternative. It holds no identifier and fetches nothing."""
+    spec = await _chart(request, principal, client_id, query)
+    return Response(await _renderer.svg(spec), media_type=SVG)

@@ -1,0 +1,226 @@
+"""What progress looks like on the wire. Answers are written without these models; a test holds them to each other."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api.charts.series import NARROWEST, USUAL, WIDEST
+
+Evidence = Literal["read", "memory", "derived"]
+HigherIs = Literal["better", "worse", "neither"]
+Category = Literal["recovered", "improved", "unchanged", "deteriorated", "harmed"]
+Reason = Literal["no-value", "validity-rule-failed", "other-version", "other-variant"]
+Side = Literal["clinical", "functional", "on-cutoff"]
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+
+
+class Closed(BaseModel):
+    """Base of what is answered and asked: no member beyond those named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ProgressQuery(Closed):
+    """Which series."""
+
+    instrument: Code | None = Field(
+        default=None, description="Code of an instrument; without it, every one that the client has answered"
+    )
+    scale: Code | None = Field(default=None, description="One of its scales; without it, all of them")
+
+
+class ChartQuery(Closed):
+    """Which series, and how large."""
+
+    instrument: Code = Field(description="Code of an instrument")
+    scale: Code | None = Field(
+        default=None, description="One of its scales; without it `total`, or the first where there is no `total`"
+    )
+    width: int = Field(default=USUAL, ge=NARROWEST, le=WIDEST, description="Of the picture, in pixels, about")
+
+
+class ProgressUnavailable(Closed):
+    """A figure that is not there, and why."""
+
+    available: Literal[False]
+    code: Literal["no-direction", "no-parameters", "no-measurement", "one-measurement"]
+    detail: str
+
+
+class ScoreRange(Closed):
+    """Lowest and highest possible score, in points."""
+
+    min: float
+    max: float
+
+
+class SampleSpread(Closed):
+    """Standard deviation in points, and the sample it was found in."""
+
+    value: float
+    sample: str
+
+
+class ReliabilityUsed(Closed):
+    """Reliability of the scale, 0 to 1."""
+
+    value: float
+    kind: Literal["cronbach-alpha", "omega", "test-retest", "icc", "spearman-brown"]
+    sample: str
+
+
+class ReliableChangeRead(Closed):
+    """Measurement error and the change that has to be exceeded, in points, with the figures it rests on."""
+
+    available: Literal[True]
+    method: Literal["jacobson-truax"]
+    formula: str
+    significance: float = Field(description="Two-sided")
+    critical: float = Field(description="What the reliable change index has to exceed")
+    standard_error_of_measurement: float
+    standard_error_of_difference: float
+    threshold: float = Field(description="What a change has to exceed, in points")
+    sd: SampleSpread
+    reliability: ReliabilityUsed
+    source: str
+    evidence: Evidence
+    note: str | None
+    warnings: list[Literal["threshold-exceeds-scale"]]
+
+
+class NormUsed(Closed):
+    """Mean and standard deviation of a sample, in points."""
+
+    id: str
+    population: Literal["functional", "clinical", "community", "mixed"]
+    sample: str
+    n: int | None
+    mean: float | None
+    sd: float | None
+    source: str
+    evidence: Evidence
+    note: str | None
+
+
+class ProgressCutoff(Closed):
+    """A cutoff between clinical and functional, in points: computed from norms, or published."""
+
+    id: str
+    kind: Literal["jacobson-truax", "published"]
+    value: float
+    clinical_side: Literal["at_least", "at_most", "above", "below"]
+    decides: bool = Field(description="The category goes by this one")
+    meaning: str
+    formula: str | None
+    warnings: list[Literal["outside-scale", "populations-reversed", "against-direction"]]
+    norms: list[NormUsed]
+    sample: str | None
+    n: int | None
+    sensitivity: float | None
+    specificity: float | None
+    source: str | None = Field(description="Of a published one; those from norms rest on the norms' sources")
+    evidence: Evidence | None
+    note: str | None
+
+
+class ReliableChangeBand(Closed):
+    """Scores that do not differ reliably from the baseline, cut off at the ends of the scale."""
+
+    low: float
+    high: float
+    can_improve: bool = Field(description="Some possible score would be a reliable improvement")
+    can_worsen: bool = Field(description="Some possible score would be a reliable worsening")
+
+
+class MeasurementRead(Closed):
+    """The first or last measurement that is used."""
+
+    response_id: uuid.UUID
+    answered_at: datetime
+    value: float
+    side: Side | None = Field(description="Of the deciding cutoff; null without one")
+
+
+class ChangeSince(Closed):
+    """The last measurement against an earlier one."""
+
+    available: Literal[True]
+    since: datetime
+    days: float
+    points: float = Field(description="Last minus earlier")
+    direction: Literal["better", "worse", "same"] | None = Field(description="Null where the scale has no direction")
+    rci: float | None = Field(description="Reliable change index, signed as `points`; null without parameters")
+    p_value: float | None = Field(
+        description="Two-sided: how often measurement error alone gives a difference at least as large"
+    )
+    category: Category | None
+
+
+class ProgressChanges(Closed):
+    """From the first and from the last but one."""
+
+    from_baseline: ChangeSince | ProgressUnavailable
+    from_previous: ChangeSince | ProgressUnavailable
+
+
+class LeftOutRead(Closed):
+    """Measurements that are shown but not used."""
+
+    reason: Reason
+    measurements: int
+    detail: str
+
+
+class ProgressPoint(Closed):
+    """One measurement; what follows `reason` is against the baseline, and null on it and where it is not used."""
+
+    response_id: uuid.UUID
+    answered_at: datetime
+    version: int
+    variant: str
+    value: float | None
+    status: Literal["complete", "prorated", "insufficient", "not_applicable"]
+    used: bool
+    reason: Reason | None
+    change: float | None
+    change_from_previous: float | None
+    rci: float | None
+    p_value: float | None
+    category: Category | None
+
+
+class ProgressSeries(Closed):
+    """The progress on one scale."""
+
+    instrument: str
+    instrument_name: str
+    version: int = Field(description="Of the definition that the figures are from")
+    variant: str = Field(description="Whose scores are compared")
+    scale: str
+    scale_name: str
+    higher_is: HigherIs
+    range: ScoreRange
+    reliable_change: ReliableChangeRead | ProgressUnavailable
+    cutoffs: list[ProgressCutoff]
+    band: ReliableChangeBand | None
+    baseline: MeasurementRead | None
+    last: MeasurementRead | None
+    change: ProgressChanges
+    left_out: list[LeftOutRead]
+    points: list[ProgressPoint] = Field(description="In order of time, and of recording where times are equal")
+    headline: str | None = Field(description="The verdict in a few words")
+    summary: str = Field(description="What a clinician should see; the text alternative of the picture")
+
+
+class ProgressRead(Closed):
+    """The progress of a client."""
+
+    client_id: uuid.UUID
+    series: list[ProgressSeries]
+    without_definition: list[str] = Field(
+        description="Instruments that the client has answered and that this release does not define"
+    )
