@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -46,8 +46,30 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def run(settings: Settings) -> None:
-    """Serve until interrupted. With several workers each is a process of its own; all share the socket."""
+class _Server(uvicorn.Server):
+    """uvicorn, which says when it takes requests."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[int], None] | None) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._ready is not None and sockets:
+            self._ready(sockets[0].getsockname()[1])
+
+
+def run(
+    settings: Settings,
+    *,
+    fill: Callable[[FastAPI], Awaitable[None]] | None = None,
+    ready: Callable[[int], None] | None = None,
+) -> None:
+    """Serve until interrupted. With several workers each is a process of its own; all share the socket.
+
+    For one worker: ``fill`` is awaited once the application has started and before it takes requests, and ``ready`` is
+    called with the port when it does.
+    """
     bound = listen(settings.host, settings.port)
     options: dict[str, Any] = {
         "log_config": None,  # the application logs, one structured line a request
@@ -60,7 +82,7 @@ def run(settings: Settings) -> None:
         if settings.workers == 1:
             from api.app import create_app
 
-            server = uvicorn.Server(uvicorn.Config(_telling(create_app(settings)), **options))
+            server = _Server(uvicorn.Config(_telling(create_app(settings), fill), **options), ready)
             server.run(sockets=[bound])
             if not server.started:
                 raise typer.Exit(3)
@@ -86,7 +108,7 @@ def application() -> Any:
     return _telling(create_app(Settings()))
 
 
-def _telling(app: FastAPI) -> ASGIApp:
+def _telling(app: FastAPI, fill: Callable[[FastAPI], Awaitable[None]] | None = None) -> ASGIApp:
     """The application, whose failure to start is told in one line where the user can do something about it."""
     opened = app.router.lifespan_context
     failure: list[str] = []
@@ -95,6 +117,8 @@ def _telling(app: FastAPI) -> ASGIApp:
     async def lifespan(started: FastAPI) -> AsyncIterator[Any]:
         try:
             async with opened(started) as state:
+                if fill is not None:
+                    await fill(started)
                 yield state
         except (SettingsError, StartupError, embedded.EmbeddedError) as error:
             failure.append(str(error))

@@ -62,9 +62,11 @@ class Anatomy(_Part):
 
 
 class Showcase(_Part):
-    """Whom the demo points at first."""
+    """What the demo points at first: somebody of that trajectory, and a form with all answers the same."""
 
     form: str
+    scale: str
+    all_answers: int
     trajectory: str
 
 

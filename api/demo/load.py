@@ -24,6 +24,7 @@ from api.responses.schemas import ResponseCreate
 from api.responses.service import prepare
 from api.security import crypto
 from api.security.principal import ROLES, Principal
+from api.startup import StartupError
 
 SUBJECT = "demo-ehr"
 _LOCK = 0x44_45_4D_4F  # "DEMO": of two that load at once, the second finds everything there
@@ -45,7 +46,7 @@ class Loaded:
         return sum(len(person.forms) for person in self.people)
 
 
-class DemoError(Exception):
+class DemoError(StartupError):
     """The demo cannot be loaded here; the message is one line."""
 
 

@@ -1,0 +1,123 @@
+"""`fathomline demo`: a synthetic clinic, served on this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from fastapi import FastAPI
+
+import instruments
+from api.cli.serve import listen, run, settings_with
+from api.demo.clinic import Clinic, Showcase, clinic
+from api.demo.load import Loaded, load
+from api.demo.people import Person
+from api.security import issuer
+from api.settings import Settings, SettingsError
+
+
+def demo(
+    port: Annotated[int | None, typer.Option(help="TCP port; 0 for any free one.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+) -> None:
+    """Serve a synthetic clinic: everybody in it is invented. Its database and keys lie in the data folder.
+
+    The development issuer is on, so whoever can read the data folder can make tokens: not for real people's answers.
+    """
+    settings = settings_with(
+        host=host, port=port, workers=1, development_issuer=True, generate_master_key=True, log_level=_level()
+    )
+    if settings.database_url is not None or settings.database_owner_url is not None:
+        raise SettingsError("the demo brings a database of its own: unset DATABASE_URL and DATABASE_OWNER_URL")
+    settings.require_master_key()
+    planned = clinic()
+    loaded: list[Loaded] = []
+
+    async def fill(app: FastAPI) -> None:
+        begun = time.monotonic()
+        loaded.extend(await load(app.state.database.pool, app.state.keys, planned))
+        seconds = time.monotonic() - begun
+        for organisation in loaded:
+            what = f"{organisation.slug:<6} {len(organisation.people):>4} people, {organisation.forms:>5,} forms"
+            typer.echo(f"  {what}, {'written' if organisation.written else 'there already'}")
+        typer.echo(f"  loaded in {seconds:.1f} s")
+
+    def ready(bound: int) -> None:
+        address = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  - compared only
+        signer = issuer.load(settings.data, create=False)
+        tokens = {role: signer.token(organisation=loaded[0].slug, role=role) for role in ("clinician", "researcher")}
+        typer.echo("\n".join(instructions(planned, loaded, f"http://{address}:{bound}", tokens, sys.argv[0])))
+
+    listen(settings.host, settings.port).close()  # a port in use is told alone, before anything else
+    typer.echo(f"A synthetic clinic on PostgreSQL under {_shown(settings.data)}; the first start takes some seconds.")
+    try:
+        run(settings, fill=fill, ready=ready)
+    except KeyboardInterrupt:  # uvicorn passes it on when all is closed
+        typer.echo("Stopped, and PostgreSQL with it.")
+
+
+def _level() -> str | None:
+    """Warnings only, unless the environment asks for more: the terminal is for the instructions."""
+    return None if "log_level" in Settings().model_fields_set else "warning"
+
+
+def _shown(folder: Path) -> str:
+    return str(folder) if folder.is_absolute() else f"./{folder}"
+
+
+def showcased(loaded: list[Loaded], wanted: Showcase) -> Person:
+    """The person worth a look: of the wanted trajectory, the one with the most forms of the wanted kind."""
+    fitting = [person for person in loaded[0].people if person.trajectory == wanted.trajectory]
+    return max(fitting, key=lambda person: sum(form.instrument == wanted.form for form in person.forms))
+
+
+def instructions(
+    planned: Clinic, loaded: list[Loaded], base: str, tokens: dict[str, str], command: str
+) -> Iterator[str]:
+    """What to open and to try, as lines that a shell takes as they are."""
+    wanted = planned.showcase
+    person = showcased(loaded, wanted)
+    scale = f"instrument={wanted.form}&scale={wanted.scale}"
+    client = f"$BASE/v1/clients/{person.id}"
+    body = {
+        "client_id": str(person.id),
+        "instrument": wanted.form,
+        "answered_at": f"{planned.last_day}T18:00:00Z",
+        "answers": {item.id: wanted.all_answers for item in instruments.load(wanted.form).items},
+    }
+    yield f"""
+Ready: {base}   (Ctrl-C stops it)
+
+Open   {base}/health/ready
+       {base}/openapi.json
+
+Try, in another terminal of the same folder (tokens are good for 8 hours; new ones:
+`{command} token --organisation {loaded[0].slug} --role clinician`):
+
+BASE={base}
+CLINICIAN={tokens["clinician"]}
+RESEARCHER={tokens["researcher"]}
+
+# somebody whose scores improve: is it real change? and the chart
+curl -s -H "Authorization: Bearer $CLINICIAN" "{client}/progress?{scale}"
+curl -s -H "Authorization: Bearer $CLINICIAN" "{client}/progress.svg?{scale}" -o progress.svg
+
+# one more form: {wanted.form} with all answers {wanted.all_answers}
+curl -s -X POST "$BASE/v1/responses" -H "Authorization: Bearer $CLINICIAN" \\
+  -H "Content-Type: application/json" -H "Idempotency-Key: $(date +%s%N)" \\
+  -d '{json.dumps(body, separators=(",", ":"))}'
+
+# what a researcher may see: groups, never people
+curl -s -H "Authorization: Bearer $RESEARCHER" \\
+  "$BASE/v1/research/aggregates?{scale}&measure=level&group_by=age_band"
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(demo)
