@@ -100,6 +100,7 @@ async def test_ids_and_scores_are_the_same_in_every_database(demo: Demo) -> None
 async def test_a_kept_form_is_what_posting_it_is_answered_with(demo: Demo) -> None:
     """Every fifth form is posted once more; the answer differs from the kept document in id and time of recording."""
     await demo.load()
+    document = "select document::text from response where id = '{}'"
     written = "select subject, role, action, resource, outcome from audit_event where resource_id = '{}'"
     async with demo.http("demo") as http:
         posted = _forms("demo", 24)[::5]
@@ -114,7 +115,7 @@ async def test_a_kept_form_is_what_posting_it_is_answered_with(demo: Demo) -> No
             }
             answer = await http.post("/v1/responses", json=body, headers={"Idempotency-Key": str(form.id)})
             assert answer.status_code == 201, answer.text
-            kept = (await demo.rows(f"select document::text from response where id = '{form.id}'"))[0]["document"]
+            kept = (await demo.rows(document.format(form.id)))[0]["document"]
             fresh, made = json.loads(answer.text), json.loads(kept)
             assert list(made) == list(fresh)  # also in the same order: the text is what counts
             assert made.pop("id") == str(form.id)
