@@ -16,20 +16,23 @@ from fastapi import APIRouter, FastAPI
 import api.logging
 from api import problems
 from api.catalogue.router import router as catalogue
+from api.charts.render import Renderer
 from api.clients.router import router as clients
 from api.health.router import router as health
 from api.metrics import Metrics
 from api.middleware import BodyGuard, Shell
 from api.openapi import Application
 from api.progress.router import router as progress
+from api.responses.router import recording
 from api.responses.router import router as responses
 from api.security import crypto, issuer, keys, tokens
 from api.security.principal import Authenticator, RateLimit
 from api.settings import Settings, SettingsError
 from api.startup import service_database
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (health, catalogue, clients, responses, progress)
-"""Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares."""
+ROUTERS: Final[tuple[APIRouter, ...]] = (recording, health, catalogue, clients, responses, progress)
+"""Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares.
+The one that is asked most comes first: they are tried in this order."""
 
 _DESCRIPTION: Final = (
     "Outcome measurement for therapy: validated questionnaires scored as published, and their progress."
@@ -71,6 +74,7 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     app.state.development_issuer = _development_issuer(settings)
     http = await stack.enter_async_context(httpx.AsyncClient(timeout=keys.FETCH_TIMEOUT, follow_redirects=False))
     issuer_named = trusted_issuers(settings, app.state.development_issuer, http)
+    app.state.renderer = await stack.enter_async_context(Renderer())
     database = await stack.enter_async_context(service_database(settings))
     app.state.database = database
 

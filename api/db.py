@@ -108,10 +108,20 @@ async def create_pool(url: str, settings: Settings) -> asyncpg.Pool[asyncpg.Reco
         min_size=1,
         max_size=settings.write_pool_size,
         max_inactive_connection_lifetime=0,
+        max_queries=0x7FFF_FFFF,  # a connection is not replaced for its age: each new one prepares its statements anew
+        reset=_nothing_to_reset,
         server_settings=_server_settings(settings),
     )
     assert pool is not None  # noqa: S101  - only `None` for a pool made inside another event loop's `async with`
     return pool
+
+
+async def _nothing_to_reset(_: object) -> None:
+    """What the driver does by default (`RESET ALL` and more) is a round trip to the server after every use.
+
+    Whoever takes a connection of this pool changes no session state: settings are made for one transaction, and a
+    transaction that is left open is rolled back by the driver in any case.
+    """
 
 
 def _server_settings(settings: Settings) -> dict[str, str]:
