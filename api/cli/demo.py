@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +14,16 @@ import typer
 from fastapi import FastAPI
 
 import instruments
+import scoring
 from api.cli.serve import listen, run, settings_with
 from api.demo.clinic import Clinic, Showcase, clinic
 from api.demo.load import Loaded, load
 from api.demo.people import Person
 from api.security import issuer
 from api.settings import Settings, SettingsError
+
+LONG_SERIES = 8
+"""Scores that make a chart worth a look."""
 
 
 def demo(
@@ -55,10 +60,9 @@ def demo(
 
     listen(settings.host, settings.port).close()  # a port in use is told alone, before anything else
     typer.echo(f"A synthetic clinic on PostgreSQL under {_shown(settings.data)}; the first start takes some seconds.")
-    try:
+    with suppress(KeyboardInterrupt):  # uvicorn passes it on when all is closed
         run(settings, fill=fill, ready=ready)
-    except KeyboardInterrupt:  # uvicorn passes it on when all is closed
-        typer.echo("Stopped, and PostgreSQL with it.")
+    typer.echo("Stopped, and PostgreSQL with it.")
 
 
 def _level() -> str | None:
@@ -71,9 +75,20 @@ def _shown(folder: Path) -> str:
 
 
 def showcased(loaded: list[Loaded], wanted: Showcase) -> Person:
-    """The person worth a look: of the wanted trajectory, the one with the most forms of the wanted kind."""
-    fitting = [person for person in loaded[0].people if person.trajectory == wanted.trajectory]
-    return max(fitting, key=lambda person: sum(form.instrument == wanted.form for form in person.forms))
+    """The person worth a look: of the wanted trajectory and with a long series, the one who has changed most."""
+    instrument = instruments.load(wanted.form)
+
+    def change(person: Person) -> float:
+        values = []
+        for form in person.forms:
+            if form.instrument == wanted.form:
+                result = scoring.score(instrument, form.answers)
+                value = result.scores[wanted.scale].value
+                if result.valid and value is not None:
+                    values.append(value)
+        return abs(values[-1] - values[0]) if len(values) >= LONG_SERIES else -1.0
+
+    return max((person for person in loaded[0].people if person.trajectory == wanted.trajectory), key=change)
 
 
 def instructions(
