@@ -26,7 +26,6 @@ ChartOf = Annotated[schemas.ChartQuery, Query()]
 VEGA_LITE: Final = "application/vnd.vegalite.v6+json"
 SVG: Final = "image/svg+xml"
 _PROBLEMS: Final = problems(NotFound, RequestInvalid)
-_renderer: Final = Renderer()
 
 
 def _content(media_type: str, schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
@@ -84,4 +83,5 @@ async def specification(request: Request, principal: Reader, client_id: uuid.UUI
 async def picture(request: Request, principal: Reader, client_id: uuid.UUID, query: ChartOf) -> Response:
     """The picture of one series, with a text alternative. It holds no identifier and fetches nothing."""
     spec = await _chart(request, principal, client_id, query)
-    return Response(await _renderer.svg(spec), media_type=SVG)
+    renderer: Renderer = request.app.state.renderer
+    return Response(await renderer.svg(spec), media_type=SVG)
