@@ -93,7 +93,7 @@ def create_engine(url: str, settings: Settings, **options: Any) -> AsyncEngine:
         "max_overflow": 0,
         "pool_pre_ping": True,  # a restarted server costs one round trip, not a failed request
         "hide_parameters": True,  # parameters are health data: never in a log or a traceback
-        "connect_args": {"server_settings": _server_settings(settings)},
+        "connect_args": {"server_settings": _server_settings(settings), "async_creator_fn": _connect},
     }
     if "poolclass" in options:
         del chosen["pool_size"], chosen["max_overflow"]
@@ -110,10 +110,19 @@ async def create_pool(url: str, settings: Settings) -> asyncpg.Pool[asyncpg.Reco
         max_inactive_connection_lifetime=0,
         max_queries=0x7FFF_FFFF,  # a connection is not replaced for its age: each new one prepares its statements anew
         reset=_nothing_to_reset,
+        connect=_connect,
         server_settings=_server_settings(settings),
     )
     assert pool is not None  # noqa: S101  - only `None` for a pool made inside another event loop's `async with`
     return pool
+
+
+async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
+    """Connect; a server that has taken its socket away with it is refused like one that does not listen."""
+    try:
+        return await asyncpg.connect(*arguments, **options)
+    except FileNotFoundError:
+        raise ConnectionRefusedError("the server's socket is not there") from None
 
 
 async def _nothing_to_reset(_: object) -> None:
