@@ -272,8 +272,12 @@ class Instrument(Strict):
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 of the definition's content, independent of layout and comments."""
-        text = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
+        """SHA-256 of the definition's content, independent of layout and comments.
+
+        What is left at its default is left out, so that a member added to the schema later changes no checksum.
+        """
+        content = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property

@@ -11,19 +11,28 @@ from importlib import import_module
 import typer
 from pydantic import ValidationError
 
-from api.embedded import EmbeddedError
-from api.settings import SettingsError
-from api.startup import StartupError
+COMMANDS = {
+    "serve": "serve",
+    "migrate": "serve",
+    "token": "token",
+    "demo": "demo",
+    "score": "score",
+    "instruments": "instruments",
+}
+"""Each command, and the module that brings it. Only the module of the command given is imported: scoring a file needs
+neither the web framework nor the database."""
 
-MODULES = ("serve", "token")
-"""Modules whose commands there are."""
-
-USER_ERRORS: tuple[type[Exception], ...] = (SettingsError, StartupError, EmbeddedError)
+USER_ERRORS = (
+    "api.cli.errors.UnusableInput",
+    "api.settings.SettingsError",
+    "api.startup.StartupError",
+    "api.embedded.EmbeddedError",
+)
 """Told without a traceback: their messages say what is wrong and what to do."""
 
 
-def application() -> typer.Typer:
-    """The command line with all its commands."""
+def application(command: str | None = None) -> typer.Typer:
+    """The command line: with all its commands, or with those of the module that brings ``command``."""
     app = typer.Typer(
         name="fathomline",
         help="Outcome measurement for therapy.",
@@ -31,7 +40,8 @@ def application() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,  # its tracebacks show local variables, which may be health data
     )
-    for name in MODULES:
+    modules = [COMMANDS[command]] if command in COMMANDS else dict.fromkeys(COMMANDS.values())
+    for name in modules:
         import_module(f"api.cli.{name}").register(app)
     app.callback()(_root)
     return app
@@ -44,12 +54,20 @@ def _root() -> None:
 def main() -> None:
     """Entry point of the `fathomline` script."""
     try:
-        application()()
+        application(sys.argv[1] if len(sys.argv) > 1 else None)()
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}" for fault in error.errors())
         _refuse(f"unusable settings: {'; '.join(faults)}")
-    except USER_ERRORS as error:
+    except Exception as error:
+        if not isinstance(error, _user_errors()):
+            raise
         _refuse(str(error))
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """The classes of ``USER_ERRORS``; one whose module is not imported cannot have been raised."""
+    names = (name.rpartition(".") for name in USER_ERRORS)
+    return tuple(getattr(sys.modules[module], name) for module, _, name in names if module in sys.modules)
 
 
 def _refuse(message: str) -> None:

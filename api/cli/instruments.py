@@ -126,8 +126,6 @@ def _checked(file: Path) -> Checked:
         instrument = read_file(file)
     except DefinitionError as error:
         return Checked(file, None, tuple(str(fault) for fault in error.faults))
-    except UnicodeDecodeError as error:
-        return Checked(file, None, (f"{file.name}:1: not UTF-8 at byte {error.start} (save it as UTF-8)",))
     except OSError as error:
         raise UnusableInput(f"{file}: cannot be read: {error.strerror}") from None
     faults: list[str] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
@@ -116,7 +116,7 @@ class Reader:
         """How far the file is read, in the unit of ``size``."""
         return self._rows_done if self.format == "parquet" or self._raw is None else self._raw.tell()
 
-    def chunks(self) -> Iterator[Chunk]:
+    def chunks(self) -> Generator[Chunk, None, None]:
         """All rows. The columns are known before the first chunk is given.
 
         Raises
