@@ -1,0 +1,139 @@
+"""A service process with its embedded database that may be killed at any moment, and callers that keep posting."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import asyncpg
+import httpx
+
+from api import migrate
+from api.embedded import acquire
+from api.organisations.repository import ensure_organisation
+from api.security import issuer
+from tests.conftest import MASTER_KEY
+
+ROOT = Path(__file__).parents[2]
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Killable:
+    """The service on a data folder. After a kill, `start` starts it again on the same folder and port."""
+
+    data: Path
+    port: int
+    token: str
+    process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    async def prepare(cls, data: Path, port: int) -> Self:
+        """A migrated database with one organisation, and a token for it; nothing is left running."""
+        with await asyncio.to_thread(acquire, data) as lease:
+            await asyncio.to_thread(migrate.upgrade, lease.url_owner)
+            connection = await asyncpg.connect(lease.url_service)
+            await ensure_organisation(connection, "demo", "Demo")
+            await connection.close()
+        return cls(data, port, issuer.load(data, create=True).token(organisation="demo", role="ehr"))
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self) -> httpx.AsyncClient:
+        """An HTTP client of the service, with the token."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return httpx.AsyncClient(base_url=self.address, headers=headers, timeout=20, trust_env=False)
+
+    async def start(self) -> None:
+        """Start the service; returns when it is ready."""
+        kept = {name: value for name, value in os.environ.items() if not re.match("FATHOMLINE_|DATABASE_", name)}
+        own = {
+            "FATHOMLINE_DATA": str(self.data),
+            "FATHOMLINE_MASTER_KEY": MASTER_KEY,
+            "FATHOMLINE_DEVELOPMENT_ISSUER": "true",
+            "FATHOMLINE_LOG_LEVEL": "error",
+        }
+        command = [sys.executable, "-c", "from api.cli import main; main()", "serve", "--port", str(self.port)]
+        self.process = subprocess.Popen(command, cwd=ROOT, env=kept | own)
+        await self.ready()
+
+    async def ready(self, seconds: float = 90.0) -> None:
+        """Wait until the service says that it can answer."""
+        deadline = time.monotonic() + seconds
+        async with self.client() as http:
+            while True:
+                try:
+                    if (await http.get("/health/ready")).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                assert time.monotonic() < deadline, "the service did not become ready"
+                await asyncio.sleep(0.1)
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it in good order, if it runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(60)
+
+
+@dataclass
+class Load:
+    """Forms that were posted: those acknowledged with the answer's text, and those whose fate nobody knows."""
+
+    client_id: str
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    uncertain: dict[str, dict[str, Any]] = field(default_factory=dict)
+    count: int = 0
+    stopping: bool = False
+
+    def form(self) -> dict[str, Any]:
+        """The next form; no two have the same time, so a duplicate would show."""
+        self.count += 1
+        answered_at = (START + timedelta(seconds=self.count)).isoformat()
+        answers = {str(item): 5 for item in range(1, 20)}
+        return {"client_id": self.client_id, "instrument": "fsfi", "answered_at": answered_at, "answers": answers}
+
+    async def post(self, http: httpx.AsyncClient, key: str, body: dict[str, Any]) -> None:
+        """Post once and note what became of it."""
+        try:
+            answer = await http.post("/v1/responses", json=body, headers={"Idempotency-Key": key})
+        except httpx.TransportError:
+            self.uncertain[key] = body
+            return
+        if answer.status_code == 201:
+            assert self.acknowledged.setdefault(key, answer.text) == answer.text
+            self.uncertain.pop(key, None)
+        else:
+            assert answer.status_code == 503, answer.text
+            self.uncertain[key] = body
+
+    async def run(self, service: Killable, callers: int) -> None:
+        """Keep posting until told to stop."""
+
+        async def caller() -> None:
+            async with service.client() as http:
+                while not self.stopping:
+                    failed = len(self.uncertain)
+                    await self.post(http, uuid.uuid4().hex, self.form())
+                    if len(self.uncertain) > failed:
+                        await asyncio.sleep(0.05)  # nobody is there: no need to fill the list
+
+        await asyncio.gather(*(caller() for _ in range(callers)))

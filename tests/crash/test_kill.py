@@ -1,0 +1,107 @@
+"""kill -9 under load: whatever was acknowledged is there afterwards, once; what was not can be sent again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections import Counter
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from api.embedded import acquire
+from tests.crash.service import Killable, Load
+from tests.platform.embedding import keepers, kill, nothing_left, postmaster
+
+VICTIMS = ("service", "postmaster", "service and postmaster", "all")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def strike(service: Killable, victim: str) -> None:
+    """Kill what is named, without warning."""
+    pids = [postmaster(service.data)] if "postmaster" in victim or victim == "all" else []
+    if victim == "all":
+        pids += keepers(service.data)
+    if "service" in victim or victim == "all":
+        service.kill()
+    kill(*pids)
+
+
+async def round_of(service: Killable, load: Load, victim: str, seconds: float) -> None:
+    """Load, a kill in the middle of it, recovery, and every uncertain form sent again with its key."""
+    load.stopping = False
+    before = len(load.acknowledged)
+    running = asyncio.create_task(load.run(service, callers=8))
+    await asyncio.sleep(seconds)
+    assert len(load.acknowledged) > before, "the load has to be under way"
+    await asyncio.to_thread(strike, service, victim)
+    await asyncio.sleep(0.3)
+    load.stopping = True
+    await running
+    assert load.uncertain, "the kill has to hit somebody"
+    if "service" in victim or victim == "all":
+        await service.start()
+    else:
+        await service.ready()  # it lives on, and finds the server again by itself
+    async with service.client() as http:
+        for _ in range(100):
+            for key, body in list(load.uncertain.items()):
+                await load.post(http, key, body)
+            if not load.uncertain:
+                return
+            await asyncio.sleep(0.1)
+    raise AssertionError("the service does not recover")
+
+
+async def verify(service: Killable, load: Load) -> None:
+    """Every acknowledged response is there as it was acknowledged, and there is no other."""
+    async with service.client() as http:
+        for text in list(load.acknowledged.values())[:: max(1, len(load.acknowledged) // 100)]:
+            response_id = text[len('{"id":"') :][:36]
+            assert (await http.get(f"/v1/responses/{response_id}")).text == text
+    with await asyncio.to_thread(acquire, service.data) as lease:
+        connection = await asyncpg.connect(lease.url("postgres"))
+        documents = [row["document"] for row in await connection.fetch("select document::text from response")]
+        for table, each in (("idempotency_key", 1), ("outbox", 1), ("score", 7)):
+            count = await connection.fetchval(f"select count(*) from {table}")  # noqa: S608  - names above
+            assert count == each * len(documents), table
+        times = Counter(row["answered_at"] for row in await connection.fetch("select answered_at from response"))
+        await connection.close()
+    assert set(documents) == set(load.acknowledged.values())
+    assert len(documents) == len(load.acknowledged)
+    assert max(times.values()) == 1
+
+
+async def campaign(data: Path, kills: list[tuple[str, float]]) -> None:
+    """Several kills of one service, each after so many seconds of load."""
+    service = await Killable.prepare(data, free_port())
+    try:
+        await service.start()
+        async with service.client() as http:
+            load = Load((await http.post("/v1/clients", json={})).json()["id"])
+        for victim, seconds in kills:
+            await round_of(service, load, victim, seconds)
+        await verify(service, load)
+    finally:
+        await asyncio.to_thread(service.stop)
+    await asyncio.to_thread(nothing_left, data)
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+async def test_killed_once(tmp_path: Path, victim: str) -> None:
+    await campaign(tmp_path, [(victim, 1.0)])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+async def test_killed_again_and_again(tmp_path: Path) -> None:
+    chance = random.Random(20260301)
+    await campaign(tmp_path, [(chance.choice(VICTIMS), chance.uniform(0.2, 3.0)) for _ in range(25)])
