@@ -90,7 +90,9 @@ class Renderer:
 
     async def _ask(self, text: bytes) -> dict[str, Any]:
         """The answer of the other process; once more where that one has died since it was last asked."""
-        for fresh in (self._process is None, True):
+        fresh = False
+        while not fresh:
+            fresh = self._process is None
             try:
                 line = await asyncio.wait_for(self._exchange(text), self._longest)
             except TimeoutError:
@@ -102,8 +104,6 @@ class Renderer:
                 answer: dict[str, Any] = orjson.loads(line)
                 return answer
             await self._end()
-            if fresh:
-                break
         raise ServiceUnavailable("Pictures cannot be drawn at the moment.")
 
     async def _exchange(self, text: bytes) -> bytes:

@@ -22,7 +22,7 @@ def lines(text: str, *, width: float, size: float) -> list[str]:
 def room(texts: Sequence[str], *, size: float) -> float:
     """Pixels that the longest of some texts takes, about.
 
-    >>> room(["one", "three"], size=10)
+    >>> round(room(["one", "three"], size=10), 1)
     27.5
     """
     return max((len(text) for text in texts), default=0) * size * 0.55
@@ -34,7 +34,7 @@ def spread(wanted: Sequence[float], heights: Sequence[float], *, low: float, hig
     Where there is not enough room for all, they keep their order and run over at ``low``.
 
     >>> spread([50, 52, 99], [10, 10, 10], low=0, high=100)
-    [50, 60, 95.0]
+    [50, 60.0, 95.0]
     """
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     placed = list(wanted)

@@ -1,0 +1,479 @@
+"""Progress of one scale. Expected figures are worked out in the comments, from the definitions' own parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import instruments
+from instruments import Instrument
+from scoring.change import critical_value
+from scoring.progress import REASONS, Change, Measurement, Progress, progress
+from scoring.progress_figures import ReliableChange, Unavailable, figures
+
+START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+FSFI, PHQ_9 = instruments.load("fsfi"), instruments.load("phq-9")
+
+
+def measured(value: float | None, *, day: float = 0, variant: str = "strict", **changes: Any) -> Measurement:
+    """A measurement some days after the start, complete and valid unless told otherwise."""
+    at = START + timedelta(days=day)
+    status = "insufficient" if value is None else "complete"
+    made = Measurement(at, at, f"id-{day:07.2f}", 1, variant, value, status, valid=True)
+    return made._replace(**changes)
+
+
+def series(*values: float | None, variant: str = "strict") -> list[Measurement]:
+    """One measurement every two weeks."""
+    return [measured(value, day=14 * n, variant=variant) for n, value in enumerate(values)]
+
+
+def changed(instrument: Instrument, **members: Any) -> Instrument:
+    """A definition with other members, checked and compiled afresh."""
+    return Instrument.model_validate(instrument.model_dump(by_alias=True) | members)
+
+
+PARAMETERS = {
+    "scale": "total", "sd": 2, "sd_sample": "invented", "reliability": 0.5, "reliability_kind": "test-retest",
+    "reliability_sample": "invented", "source": "invented", "evidence": "derived",
+}  # fmt: skip
+CUTOFF = {"id": "ten", "scale": "total", "meaning": "invented", "source": "invented", "evidence": "derived"}
+NORM = {"scale": "total", "sample": "invented", "n": 10, "source": "invented", "evidence": "derived"}
+
+
+def invented(**members: Any) -> Instrument:
+    """PHQ-9's scale, 0 to 27 and lower is better, with a standard error of a difference of exactly 2 points."""
+    bare = {"progress": [PARAMETERS], "cutoffs": [], "norms": [], "reliabilities": [], "changes": []}
+    return changed(PHQ_9, **(bare | members))
+
+
+def with_norms(*, clinical: tuple[float, float] | None, functional: tuple[float, float] | None) -> dict[str, Any]:
+    """Members that name norms (mean, standard deviation) of the two populations."""
+    given = {"clinical": clinical, "functional": functional}
+    norms = [
+        {**NORM, "id": f"{role}-1", "population": role, "mean": moments[0], "sd": moments[1]}
+        for role, moments in given.items()
+        if moments is not None
+    ]
+    named = {role: f"{role}-1" for role, moments in given.items() if moments is not None}
+    return {"norms": norms, "progress": [PARAMETERS | named]}
+
+
+def judged(instrument: Instrument, *values: float) -> str | None:
+    """The category of the last value against the first."""
+    change = progress(instrument, "total", series(*values, variant="prorated")).from_baseline
+    assert isinstance(change, Change)
+    return change.category
+
+
+class TestFigures:
+    def test_fsfi_total(self) -> None:
+        found = figures(FSFI, "total", "strict")
+        reliable = found.reliable_change
+        assert isinstance(reliable, ReliableChange)
+        document = reliable.document
+        # SD 8.06, reliability 0.86: 8.06 * sqrt(0.14) = 8.06 * 0.37416574 = 3.01577585
+        assert document["standard_error_of_measurement"] == pytest.approx(3.01577585, abs=5e-8)
+        # 8.06 * sqrt(0.28) = 8.06 * 0.52915026 = 4.26495111; times 1.95996398 = 8.35915058
+        assert document["standard_error_of_difference"] == pytest.approx(4.26495111, abs=5e-8)
+        assert document["threshold"] == pytest.approx(8.35915058, abs=5e-8)
+        assert (document["sd"]["value"], document["reliability"]["value"]) == (8.06, 0.86)
+        assert (document["source"], document["evidence"]) == ("10.1111/jsm.12778", "derived")
+        assert "Swedish" in document["sd"]["sample"]
+        assert document["reliability"]["kind"] == "test-retest"
+        # clinical 17.47 (5.33), functional 31.37 (2.66)
+        assert {c.id: c.value for c in found.cutoffs} == pytest.approx(
+            {
+                "jacobson-truax-a": 17.47 + 2 * 5.33,  # 28.13
+                "jacobson-truax-b": 31.37 - 2 * 2.66,  # 26.05
+                "jacobson-truax-c": 213.6723 / 7.99,  # (5.33 * 31.37 + 2.66 * 17.47) / (5.33 + 2.66)
+                "dysfunction": 26.55,
+            }
+        )
+        assert found.deciding is not None
+        assert found.deciding.id == "jacobson-truax-c"
+
+    def test_cutoffs_say_what_they_rest_on(self) -> None:
+        by_id = {c["id"]: c for c in figures(FSFI, "total", "strict").document["cutoffs"]}
+        computed, published = by_id["jacobson-truax-c"], by_id["dysfunction"]
+        assert [(norm["population"], norm["n"], norm["mean"]) for norm in computed["norms"]] == [
+            ("clinical", 50, 17.47),
+            ("functional", 58, 31.37),
+        ]
+        assert {norm["source"] for norm in computed["norms"]} == {"10.1111/jsm.12778"}
+        assert [norm["id"] for norm in by_id["jacobson-truax-a"]["norms"]] == ["sweden-low-desire-2015"]
+        assert [norm["id"] for norm in by_id["jacobson-truax-b"]["norms"]] == ["sweden-healthy-2015"]
+        assert (computed["decides"], published["decides"]) == (True, False)
+        assert (computed["clinical_side"], published["clinical_side"]) == ("below", "at_most")
+        assert (published["source"], published["evidence"]) == ("10.1080/00926230590475206", "read")
+        assert (published["sensitivity"], published["specificity"]) == (0.707, 0.881)
+        assert published["norms"] == []
+        assert computed["source"] is None
+
+    def test_phq_9(self) -> None:
+        found = figures(PHQ_9, "total", "prorated")
+        assert isinstance(found.reliable_change, ReliableChange)
+        # SD 5.80, reliability 0.84: 5.8 * sqrt(0.32) = 3.28097546; times 1.95996398 = 6.43059376
+        assert found.reliable_change.threshold == pytest.approx(6.43059376, abs=5e-8)
+        # (6.1 * 3.3 + 3.8 * 17.1) / 9.9 = 85.11 / 9.9
+        assert found.deciding is not None
+        assert found.deciding.value == pytest.approx(85.11 / 9.9)
+        assert found.deciding.clinical_side == "above"
+        assert "depression-new-zealand" not in {c.id for c in found.cutoffs}, "only those reported with every result"
+
+    @pytest.mark.parametrize(
+        ("code", "scale", "deciding"),
+        [
+            ("fsfi", "desire", "low-desire"),  # no norms named: the published one
+            ("iief-15", "total", "jacobson-truax-b"),  # a functional norm alone
+            ("asex", "total", "dysfunction-total"),  # a clinical norm alone, but a published cutoff too
+            ("pcl-5", "total", "jacobson-truax-c"),
+            ("who-5", "total", "reduced-well-being"),  # the first of two; no parameters
+            ("gmsex", "total", None),
+        ],
+    )
+    def test_deciding_cutoff(self, code: str, scale: str, deciding: str | None) -> None:
+        found = figures(instruments.load(code), scale, "standard").deciding
+        assert (found and found.id) == deciding
+
+    def test_clinical_norm_alone(self) -> None:
+        found = figures(invented(**with_norms(clinical=(20, 4), functional=None)), "total", "prorated")
+        # two standard deviations towards better, and lower is better: 20 - 2 * 4
+        assert [(c.id, c.value) for c in found.cutoffs] == [("jacobson-truax-a", 12)]
+        assert found.deciding is found.cutoffs[0]
+
+    def test_cutoff_that_nobody_can_cross_does_not_decide(self) -> None:
+        members = with_norms(clinical=(8, 5), functional=None)  # 8 - 2 * 5 = -2, below the lowest score
+        found = figures(invented(**members, cutoffs=[CUTOFF | {"at_least": 10}]), "total", "prorated")
+        assert [(c.id, c.warnings) for c in found.cutoffs] == [("jacobson-truax-a", ("outside-scale",)), ("ten", ())]
+        assert found.deciding is not None
+        assert found.deciding.id == "ten"
+        assert figures(invented(**members), "total", "prorated").deciding is None
+
+    @pytest.mark.parametrize(
+        ("rule", "warnings"),
+        [
+            ({"at_least": 0}, ("outside-scale",)),  # everybody is a case
+            ({"at_least": 0.5}, ()),
+            ({"at_least": 27}, ()),
+            ({"at_least": 27.5}, ("outside-scale",)),  # nobody is
+            ({"above": -1}, ("outside-scale",)),
+            ({"above": 0}, ()),
+            ({"above": 27}, ("outside-scale",)),
+            ({"at_most": 5}, ("against-direction",)),  # few points are the good side here
+            ({"at_most": 27}, ("outside-scale", "against-direction")),
+            ({"at_most": 0}, ("against-direction",)),
+            ({"below": 5}, ("against-direction",)),
+            ({"below": 0}, ("outside-scale", "against-direction")),
+            ({"below": 27}, ("against-direction",)),
+        ],
+    )
+    def test_warnings_of_published_cutoffs(self, rule: dict[str, float], warnings: tuple[str, ...]) -> None:
+        found = figures(invented(cutoffs=[CUTOFF | rule]), "total", "prorated")
+        assert found.cutoffs[0].warnings == warnings
+        assert (found.deciding is None) == bool(warnings)
+
+    def test_other_scales_have_their_own(self) -> None:
+        other = CUTOFF | {"id": "other", "at_least": 9, "primary": False}
+        assert figures(invented(cutoffs=[other]), "total", "prorated").cutoffs == ()
+        assert {c.id for c in figures(FSFI, "arousal", "strict").cutoffs} == set()
+
+    def test_error_as_wide_as_the_scale(self) -> None:
+        # the range is 27; 1.96 * sd exceeds it from sd 13.8 on
+        for sd, warnings in ((13.7, ()), (13.8, ("threshold-exceeds-scale",))):
+            found = figures(invented(progress=[PARAMETERS | {"sd": sd}]), "total", "prorated").reliable_change
+            assert isinstance(found, ReliableChange)
+            assert found.warnings == warnings
+            assert found.document["warnings"] == list(warnings)
+
+    def test_worked_out_once(self) -> None:
+        assert figures(FSFI, "total", "strict") is figures(FSFI, "total", "strict")
+        assert figures(FSFI, "total", "strict") is not figures(FSFI, "pain", "strict")
+
+    def test_range_is_the_variants(self) -> None:
+        variant = {"id": "short", "name": "short", "source": "invented", "evidence": "derived"}
+        dump = PHQ_9.model_dump(by_alias=True)
+        dump["scales"][0]["variants"] = {"short": {"max": 20}}
+        made = Instrument.model_validate(dump | {"variants": [*dump["variants"], variant]})
+        assert figures(made, "total", "short").document["range"] == {"min": 0, "max": 20}
+        assert figures(made, "total", "prorated").document["range"] == {"min": 0, "max": 27}
+
+    def test_unknown_scale(self) -> None:
+        with pytest.raises(KeyError):
+            figures(FSFI, "mood", "strict")
+
+
+class TestChange:
+    def test_better_by_hand(self) -> None:
+        found = progress(FSFI, "total", series(16.2, 19.0, 28.4))
+        assert isinstance(found.from_baseline, Change)
+        assert isinstance(found.from_previous, Change)
+        # 28.4 - 16.2 = 12.2; 12.2 / 4.26495111 = 2.86053449; 2 * (1 - Phi(2.8605)) = 0.00423
+        assert found.from_baseline.points == 12.2, "as decimals, not 12.199999999999998"
+        assert found.from_baseline.rci == pytest.approx(2.8605249, abs=2e-6)
+        assert found.from_baseline.p_value == pytest.approx(0.0042295, abs=2e-6)
+        assert found.from_baseline.category == "recovered"  # 16.2 < 26.74 < 28.4
+        assert (found.from_baseline.direction, found.from_baseline.days) == ("better", 28)
+        # 28.4 - 19.0 = 9.4; 9.4 / 4.26495111 = 2.2040
+        assert found.from_previous.points == 9.4
+        assert found.from_previous.rci == pytest.approx(2.2040111, abs=2e-6)
+        assert (found.from_previous.since, found.from_previous.days) == (START + timedelta(days=14), 14)
+        # the band: 16.2 -+ 8.35915058
+        assert found.band is not None
+        assert (found.band.low, found.band.high) == pytest.approx((7.84084942, 24.55915058))
+        assert (found.band.can_improve, found.band.can_worsen) == (True, True)
+
+    def test_each_point_against_the_baseline(self) -> None:
+        points = progress(FSFI, "total", series(16.2, 19.0, 28.4)).points
+        assert [point["change"] for point in points] == [None, 2.8, 12.2]
+        assert [point["change_from_previous"] for point in points] == [None, 2.8, 9.4]
+        assert [point["category"] for point in points] == [None, "unchanged", "recovered"]
+        assert [point["rci"] and round(point["rci"], 4) for point in points] == [None, 0.6565, 2.8605]
+        assert points[0]["p_value"] is None
+        assert points[1]["p_value"] == pytest.approx(0.5115, abs=1e-4)  # 2 * (1 - Phi(0.6565))
+
+    def test_lower_is_better(self) -> None:
+        found = progress(PHQ_9, "total", series(18, 7, variant="prorated"))
+        assert isinstance(found.from_baseline, Change)
+        # (7 - 18) / 3.28097546 = -3.3526: the index keeps its sign, the words turn it
+        assert found.from_baseline.rci == pytest.approx(-3.35266, abs=1e-5)
+        assert (found.from_baseline.points, found.from_baseline.benefit) == (-11, 11)
+        assert (found.from_baseline.direction, found.from_baseline.category) == ("better", "recovered")
+        worse = progress(PHQ_9, "total", series(7, 18, variant="prorated")).from_baseline
+        assert isinstance(worse, Change)
+        assert (worse.direction, worse.category) == ("worse", "harmed")
+
+    @pytest.mark.parametrize(("step", "category"), [(math.inf, "improved"), (0.0, "unchanged")])
+    def test_exactly_at_the_threshold_is_unchanged(self, step: float, category: str) -> None:
+        # the error of a difference is 2 * sqrt(2 * (1 - 0.5)) = 2, and doubling is exact
+        threshold = 2 * critical_value(0.05)
+        drop = math.nextafter(threshold, step) if step else threshold
+        assert judged(invented(), drop, 0.0) == category
+        assert judged(invented(), 0.0, drop) == {"improved": "deteriorated", "unchanged": "unchanged"}[category]
+
+    @pytest.mark.parametrize(
+        ("values", "category"),
+        [
+            ((20, 8), "recovered"),
+            ((20, 9.99), "recovered"),
+            ((20, 10), "improved"),  # 10 is still a case
+            ((20, 15), "improved"),
+            ((9, 2), "improved"),
+            ((12, 9), "unchanged"),  # crosses, within error (3.92)
+            ((9, 12), "unchanged"),
+            ((10, 10), "unchanged"),
+            ((12, 20), "deteriorated"),
+            ((10, 20), "deteriorated"),  # began as a case
+            ((1, 9), "deteriorated"),  # never a case
+            ((5, 10), "harmed"),
+            ((5, 20), "harmed"),
+        ],
+    )
+    def test_categories_by_a_published_cutoff(self, values: tuple[float, float], category: str) -> None:
+        assert judged(invented(cutoffs=[CUTOFF | {"at_least": 10}]), *values) == category
+
+    @pytest.mark.parametrize(
+        ("values", "category"),
+        [
+            ((20, 9), "recovered"),
+            ((20, 10), "improved"),  # on the cutoff is on neither side
+            ((10, 5), "improved"),
+            ((10, 20), "harmed"),
+            ((5, 10), "harmed"),
+            ((10.5, 20), "deteriorated"),
+            ((1, 9), "deteriorated"),
+            ((12, 9), "unchanged"),
+        ],
+    )
+    def test_categories_by_cutoff_c(self, values: tuple[float, float], category: str) -> None:
+        # equal standard deviations: halfway between 15 and 5
+        instrument = invented(**with_norms(clinical=(15, 5), functional=(5, 5)))
+        assert judged(instrument, *values) == category
+
+    def test_strict_published_cutoff(self) -> None:
+        instrument = invented(cutoffs=[CUTOFF | {"above": 10}])
+        assert (judged(instrument, 20, 10), judged(instrument, 5, 10)) == ("recovered", "deteriorated")
+
+    def test_without_a_cutoff_by_reliable_change_alone(self) -> None:
+        assert [judged(invented(), 20, after) for after in (5, 18, 27)] == ["improved", "unchanged", "deteriorated"]
+
+    @pytest.mark.parametrize(
+        ("baseline", "band", "possible"),
+        [
+            (2, (2, 10.3592), (True, False)),  # 2 - 8.36 lies below the scale
+            (36, (27.6408, 36), (False, True)),
+            (20, (11.6408, 28.3592), (True, True)),
+        ],
+    )
+    def test_band_ends_with_the_scale(
+        self, baseline: float, band: tuple[float, float], possible: tuple[bool, bool]
+    ) -> None:
+        found = progress(FSFI, "total", series(baseline)).band
+        assert found is not None
+        assert (found.low, found.high) == pytest.approx(band, abs=1e-4)
+        assert (found.can_improve, found.can_worsen) == possible
+
+    def test_band_where_lower_is_better(self) -> None:
+        found = progress(PHQ_9, "total", series(3, variant="prorated")).band
+        assert found is not None
+        assert (found.low, found.can_improve, found.can_worsen) == (0, False, True)
+
+    def test_no_parameters(self) -> None:
+        found = progress(instruments.load("iief-5"), "total", series(9, 18, variant="standard"))
+        assert isinstance(found.figures.reliable_change, Unavailable)
+        assert found.document()["reliable_change"] == {
+            "available": False, "code": "no-parameters", "detail": found.figures.reliable_change.detail
+        }  # fmt: skip
+        assert isinstance(found.from_baseline, Change)
+        assert (found.from_baseline.points, found.from_baseline.direction) == (9, "better")
+        assert (found.from_baseline.rci, found.from_baseline.p_value, found.from_baseline.category) == (None,) * 3
+        assert found.band is None
+        assert found.side(found.last) == "clinical"  # 21 or less, published
+
+    def test_no_direction(self) -> None:
+        found = progress(instruments.load("sdi-2"), "dyadic", series(30, 41, 38, variant="dyadic-9"))
+        assert found.document()["reliable_change"]["code"] == "no-direction"
+        assert isinstance(found.from_baseline, Change)
+        assert (found.from_baseline.points, found.from_baseline.direction) == (8, None)
+        assert (found.band, found.side(found.last), found.figures.cutoffs) == (None, None, ())
+
+    def test_sides(self) -> None:
+        instrument = invented(**with_norms(clinical=(15, 5), functional=(5, 5)))
+        found = progress(instrument, "total", series(9, 10, 11, variant="prorated"))
+        assert [found.side(point) for point in found.points] == ["functional", "on-cutoff", "clinical"]
+        assert progress(invented(), "total", series(9, variant="prorated")).side(found.last) is None
+        assert found.side(None) is None
+
+
+class TestSeries:
+    def test_none(self) -> None:
+        found = progress(FSFI, "total", [])
+        assert (found.points, found.baseline, found.last, found.band) == ([], None, None, None)
+        assert found.variant == "strict", "the instrument's default"
+        assert found.document()["change"]["from_baseline"]["code"] == "no-measurement"
+        assert found.document()["baseline"] is None
+
+    def test_one(self) -> None:
+        found = progress(FSFI, "total", series(16.2))
+        assert found.baseline is found.last
+        for change in found.document()["change"].values():
+            assert (change["available"], change["code"]) == (False, "one-measurement")
+        assert found.points[0]["used"]
+        assert found.band is not None
+
+    def test_all_left_out(self) -> None:
+        found = progress(FSFI, "total", [measured(None), measured(5.0, day=3, valid=False)])
+        assert [point["reason"] for point in found.points] == ["no-value", "validity-rule-failed"]
+        assert found.document()["change"]["from_baseline"]["code"] == "no-measurement"
+        assert found.baseline is None
+
+    def test_left_out_are_shown_with_their_reason(self) -> None:
+        given = [
+            measured(30.0, day=1, valid=False),
+            measured(16.2, day=2),
+            measured(None, day=3, valid=False),
+            measured(17.0, day=4, version=2),
+            measured(17.0, day=5, variant="prorated"),
+            measured(18.0, day=6, valid=False, version=2),
+            measured(19.0, day=7),
+        ]
+        found = progress(FSFI, "total", given)
+        assert [(p["used"], p["reason"]) for p in found.points] == [
+            (False, "validity-rule-failed"),
+            (True, None),
+            (False, "no-value"),
+            (False, "other-version"),
+            (False, "other-variant"),
+            (False, "validity-rule-failed"),
+            (True, None),
+        ]
+        assert [p["change"] for p in found.points] == [None] * 6 + [2.8]
+        assert found.points[6]["change_from_previous"] == 2.8, "from the last one used"
+        assert found.left_out == {"validity-rule-failed": 2, "no-value": 1, "other-version": 1, "other-variant": 1}
+        assert {entry["reason"]: entry["detail"] for entry in found.document()["left_out"]} == REASONS
+
+    def test_variant_is_that_of_the_newest_usable(self) -> None:
+        given = [
+            measured(16.0, day=1),
+            measured(17.0, day=2, variant="prorated"),
+            measured(None, day=3),
+            measured(18.0, day=4, valid=False),
+            measured(19.0, day=5, version=2),
+        ]
+        found = progress(FSFI, "total", given)
+        assert found.variant == "prorated"
+        assert [p["used"] for p in found.points] == [False, True, False, False, False]
+        asked = progress(FSFI, "total", given, variant="strict")
+        assert [p["used"] for p in asked.points] == [True, False, False, False, False]
+
+    def test_versions_declared_comparable(self) -> None:
+        given = [measured(16.0, version=1), measured(30.0, day=9, version=2)]
+        assert [p["used"] for p in progress(FSFI, "total", given).points] == [True, False]
+        assert [p["used"] for p in progress(FSFI, "total", given, versions={1, 2}).points] == [True, True]
+
+    def test_order_is_of_answering_then_of_recording(self) -> None:
+        later = START + timedelta(days=9)
+        given = [
+            measured(3.0, response_id="c", recorded_at=later),
+            measured(2.0, response_id="b"),
+            measured(4.0, day=1, recorded_at=START),
+            measured(1.0, response_id="a"),
+        ]
+        found = progress(FSFI, "total", given)
+        assert [p["value"] for p in found.points] == [1, 2, 3, 4]
+
+    def test_measurements_of_one_moment_are_all_used(self) -> None:
+        found = progress(FSFI, "total", [measured(16.0, response_id="a"), measured(30.0, response_id="b")])
+        assert isinstance(found.from_baseline, Change)
+        assert (found.from_baseline.days, found.from_baseline.points) == (0, 14)
+
+    @given(
+        st.lists(
+            st.builds(
+                measured,
+                st.none() | st.integers(20, 360).map(lambda tenths: tenths / 10),
+                day=st.integers(0, 900),
+                variant=st.sampled_from(["strict", "prorated"]),
+                version=st.sampled_from([1, 1, 1, 2]),
+                valid=st.booleans(),
+                response_id=st.uuids().map(str),
+            ),
+            max_size=12,
+        ),
+        st.randoms(use_true_random=False),
+    )
+    def test_laws(self, given: list[Measurement], random: Any) -> None:
+        found = progress(FSFI, "total", given)
+        check_laws(found, given)
+        shuffled = list(given)
+        random.shuffle(shuffled)
+        assert progress(FSFI, "total", shuffled).document() == found.document(), "order of input says nothing"
+        used = {p["response_id"] for p in found.points if p["used"]}
+        alone = progress(FSFI, "total", [m for m in given if m.response_id in used], variant=found.variant)
+        assert (alone.from_baseline, alone.from_previous) == (found.from_baseline, found.from_previous)
+        assert alone.points == [p for p in found.points if p["used"]], "what is left out changes nothing"
+
+
+def check_laws(found: Progress, given: Sequence[Measurement]) -> None:
+    assert len(found.points) == len(given), "nothing is dropped"
+    used = [p for p in found.points if p["used"]]
+    for point in found.points:
+        assert point["used"] == (point["reason"] is None)
+    assert (found.baseline, found.last) == ((used[0], used[-1]) if used else (None, None))
+    if len(used) < 2:
+        assert isinstance(found.from_baseline, Unavailable)
+        return
+    assert isinstance(found.from_baseline, Change)
+    for name in ("rci", "p_value", "category"):
+        assert getattr(found.from_baseline, name) == used[-1][name]
+    assert found.from_baseline.points == used[-1]["change"]
+    assert found.band is not None
+    for point in used[1:]:
+        inside = found.band.low <= (point["value"] or 0) <= found.band.high
+        assert inside == (point["category"] == "unchanged"), "the band is where nothing has reliably changed"
