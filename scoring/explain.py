@@ -114,7 +114,9 @@ def _about_scale(
         steps.append(Step(scale.id, "missing", text, None, {"without": [p for p in rule.parts if p not in present]}))
     else:
         total = _combine(steps, scale.id, rule, present)
-        span = (sum(map(Fraction, low), Fraction(0)), sum(map(Fraction, high), Fraction(0)))
+        weights = [Fraction(rule.weights[name]) if rule.weights else Fraction(1) for name in rule.parts]
+        ends = [sorted((Fraction(a) * w, Fraction(b) * w)) for a, b, w in zip(low, high, weights, strict=True)]
+        span = (sum((end[0] for end in ends), Fraction(0)), sum((end[1] for end in ends), Fraction(0)))
         values[scale.id] = _transform(steps, scale.id, rule, total, span)
     steps.append(Step(scale.id, "status", f"{outcome.status.replace('_', ' ')}", outcome.value))
     steps += _readings(instrument, scale, outcome)
@@ -173,7 +175,7 @@ def _combine(steps: list[Step], scale: str, rule: ScaleRule, present: Mapping[st
 def _transform(
     steps: list[Step], scale: str, rule: ScaleRule, value: Fraction, span: tuple[Fraction, Fraction]
 ) -> Fraction:
-    """Factor, offset, rescaling and limits; ``span`` is what the parts can add up to, unweighted."""
+    """Factor, offset, rescaling and limits; ``span`` is what the parts can add up to."""
     if rule.rescale is not None:
         low, high = (end / len(rule.parts) for end in span) if rule.method == "mean" else span
         if rule.method == "count":
