@@ -6,15 +6,14 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import asyncpg
 
 Outcome = Literal["created", "replayed", "conflict", "client_unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreToRecord:
+class ScoreToRecord(NamedTuple):
     """One scale's row."""
 
     scale: str
@@ -23,8 +22,7 @@ class ScoreToRecord:
     valid: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AlertToRecord:
+class AlertToRecord(NamedTuple):
     """One alert's row."""
 
     id: uuid.UUID

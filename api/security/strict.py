@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
+
+import orjson
 
 
 class NotStrict(ValueError):
@@ -45,6 +48,9 @@ def loads(data: bytes) -> Any:
     >>> loads(b'{"a": 1}')
     {'a': 1}
     """
+    value = _ordinary(data)
+    if value is not _NOT_ORDINARY:
+        return value
     try:
         return _DECODER.decode(data.decode("utf-8"))
     except RecursionError:
@@ -57,9 +63,43 @@ def loads(data: bytes) -> Any:
 
 LARGEST_INTEGER = 2**53 - 1
 """Beyond it JSON readers that use doubles see another number (RFC 8259, section 6)."""
-_SUSPICIOUS = re.compile(rb"\\u|(?:\A|[\s:,\[])-?(?:[0-9]{16}|[0-9]+(?:\.[0-9]+)?[eE])")
-"""Text without any of these has no escaped character and no large number, so its values need not be looked at. A number
-stands at the beginning or after a mark or space; digits after a quotation mark, such as a UUID's, are text."""
+_MOST_ORDINARY_NESTING = 32
+_NOT_ORDINARY = object()
+_NAMES = re.compile(rb'"[ \t\n\r]*:')
+
+
+def _ordinary(data: bytes) -> Any:
+    """The value, several times as fast, of text that can only have one; `_NOT_ORDINARY` leaves it to the slow reader.
+
+    orjson refuses NaN and bad UTF-8, but of a member that occurs twice it keeps the last. A quote with a colon after it
+    ends a name, or stands inside a string: where there are as many of them as members were kept, none was lost.
+    """
+    if data.count(b"[") + data.count(b"{") > _MOST_ORDINARY_NESTING:
+        return _NOT_ORDINARY
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return _NOT_ORDINARY
+    return value if _members_in([value]) == len(_NAMES.findall(data)) else _NOT_ORDINARY
+
+
+def _members_in(value: dict[str, Any] | list[Any]) -> int:
+    """How many members the objects within have; below zero where a number lies beyond `LARGEST_INTEGER`."""
+    count = len(value) if isinstance(value, dict) else 0
+    inside: Iterable[Any] = value.values() if isinstance(value, dict) else value
+    for inner in inside:
+        kind = type(inner)
+        if kind is int or kind is float:
+            if not -LARGEST_INTEGER <= inner <= LARGEST_INTEGER:
+                return -1
+        elif kind is dict or kind is list:
+            further = _members_in(inner)
+            if further < 0:
+                return -1
+            count += further
+    return count
+
+
 _ENOUGH_FAULTS = 20
 
 
@@ -67,10 +107,10 @@ def faults(data: bytes, value: Any, deepest: int) -> list[dict[str, str]]:
     """What makes a value that was read from ``data`` unfit to be stored, each with pointer, code and detail.
 
     Nesting beyond ``deepest``; numbers beyond 2^53 - 1 (integers) or a double's range; NUL, which PostgreSQL does not
-    take in text; and lone surrogates, which UTF-8 cannot write. Ordinary bodies pay for one scan of their bytes.
+    take in text; and lone surrogates, which UTF-8 cannot write. Ordinary bodies pay for one quick look.
     """
-    if data.count(b"[") + data.count(b"{") <= deepest and not _SUSPICIOUS.search(data):
-        return []
+    if data.count(b"[") + data.count(b"{") <= deepest and b"\\u" not in data and _members_in([value]) >= 0:
+        return []  # no escaped character, no large number
     found: list[dict[str, str]] = []
     waiting: list[tuple[Any, str, int]] = [(value, "", 1)]
     while waiting and len(found) < _ENOUGH_FAULTS:
