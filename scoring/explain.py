@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from instruments.conditions import CountCondition, ItemCondition, ScaleCondition, leaves
+from instruments.conditions import ItemCondition, ScaleCondition, leaves
 from instruments.schema import Caseness, Instrument, Item, Scale, ScaleRule, Validity
 from scoring.engine import checked, score
 from scoring.logic import accepted
@@ -240,7 +240,7 @@ def _about_rule(rule: Caseness | Validity, result: Result, given: Mapping[str, i
                 inputs[leaf.scale] = result.scores[leaf.scale].value
             case ItemCondition():
                 inputs[leaf.item] = given[leaf.item]
-            case CountCondition():
+            case _:
                 inputs |= {name: given[name] for name in leaf.count}
     word = {True: "met", False: "not met", None: "not known, unanswered items could decide it"}[met]
     text = f"{kind} rule {word}: {rule.meaning}; source {rule.source}"

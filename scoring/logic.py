@@ -24,7 +24,6 @@ from instruments.conditions import (
     CountCondition,
     ItemCondition,
     NotOf,
-    ScaleCondition,
 )
 from instruments.schema import Item
 from scoring.errors import PlanError
@@ -268,7 +267,7 @@ def compile_condition(
                 condition.needed,
                 condition.or_missing,
             )
-        case ScaleCondition():
+        case _:
             position, denominator = scales[condition.scale]
             return scale_test(condition, position, denominator)
 

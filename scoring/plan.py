@@ -17,7 +17,7 @@ from graphlib import TopologicalSorter
 from operator import itemgetter
 from typing import Any
 
-from instruments.conditions import CountCondition, ItemCondition, leaves
+from instruments.conditions import CountCondition, ScaleCondition, leaves
 from instruments.schema import Alert as AlertRule
 from instruments.schema import Caseness, Instrument, Item, ScaleRule, Validity
 from scoring.errors import PlanError, UnknownVariant
@@ -166,12 +166,9 @@ def _names_differ(instrument: Instrument) -> None:
 
 
 def _items_of(alert: AlertRule) -> tuple[str, ...]:
-    names: list[str] = []
-    for leaf in leaves(alert.when):
-        if isinstance(leaf, ItemCondition):
-            names.append(leaf.item)
-        elif isinstance(leaf, CountCondition):
-            names.extend(leaf.count)
+    """Each item that an alert looks at, once. (It looks at no scale: the schema refuses that.)"""
+    raw = [leaf for leaf in leaves(alert.when) if not isinstance(leaf, ScaleCondition)]
+    names = (name for leaf in raw for name in (leaf.count if isinstance(leaf, CountCondition) else (leaf.item,)))
     return tuple(dict.fromkeys(names))
 
 

@@ -188,7 +188,7 @@ def _golden(code: str) -> int | None:
 
 
 def _table_of_checks(checked: list[Checked]) -> Table:
-    table = _table("definition", "items", "scales", "variants", "golden", "published", "evidence", "to review")
+    table = _table("code", "items", "scales", "variants", "golden", "published", "evidence", "review")
     for one in checked:
         found = one.instrument
         if found is None:
@@ -213,8 +213,8 @@ def _table(*columns: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    numbers = ("items", "scales", "variants", "golden", "to review")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    numbers = ("items", "scales", "variants", "golden", "review")
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     return table
