@@ -324,6 +324,34 @@ class TestChange:
         assert found is not None
         assert (found.low, found.can_improve, found.can_worsen) == (0, False, True)
 
+    def test_band_that_just_reaches_the_end(self) -> None:
+        """No score lies beyond it, so no change from here can be an improvement."""
+        found = progress(invented(), "total", series(2 * critical_value(0.05), variant="prorated")).band
+        assert found is not None
+        assert (found.low, found.can_improve) == (0, False)
+        above = math.nextafter(2 * critical_value(0.05), math.inf)
+        assert progress(invented(), "total", series(above, variant="prorated")).band.can_improve  # type: ignore[union-attr]  # as above
+
+    def test_no_difference(self) -> None:
+        found = progress(FSFI, "total", series(20.1, 22, 20.1)).from_baseline
+        assert isinstance(found, Change)
+        assert (found.points, found.direction, found.rci, found.p_value) == (0, "same", 0, 1)
+
+    @pytest.mark.parametrize(
+        ("code", "scale", "value", "side"),
+        [
+            ("fsfi", "desire", 3.0, "clinical"),  # at most 3
+            ("fsfi", "desire", 3.6, "functional"),
+            ("iief-5", "total", 21, "clinical"),
+            ("csi-16", "total", 51.5, "functional"),  # below 51.5
+            ("csi-16", "total", 51, "clinical"),
+            ("asex", "total", 19, "clinical"),  # at least 19
+        ],
+    )
+    def test_side_of_a_published_cutoff_itself(self, code: str, scale: str, value: float, side: str) -> None:
+        found = progress(instruments.load(code), scale, series(value))
+        assert found.side(found.last) == side
+
     def test_no_parameters(self) -> None:
         found = progress(instruments.load("iief-5"), "total", series(9, 18, variant="standard"))
         assert isinstance(found.figures.reliable_change, Unavailable)
@@ -420,7 +448,7 @@ class TestSeries:
     def test_order_is_of_answering_then_of_recording(self) -> None:
         later = START + timedelta(days=9)
         given = [
-            measured(3.0, response_id="c", recorded_at=later),
+            measured(3.0, response_id="0", recorded_at=later),
             measured(2.0, response_id="b"),
             measured(4.0, day=1, recorded_at=START),
             measured(1.0, response_id="a"),

@@ -99,8 +99,11 @@ def test_no_parameters() -> None:
 
 
 def test_no_cutoff() -> None:
-    found = progress(instruments.load("gmsex"), "total", series(9, variant="standard"))
+    gmsex = instruments.load("gmsex")
+    found = progress(gmsex, "total", series(9, variant="standard"))
     assert summary(found) == "One usable measurement: 9 on 5 Jan 2026. Change needs a second one."
+    found = progress(gmsex, "total", series(9, 30, variant="standard"))
+    assert summary(found).startswith("Improved: 21 points better than at the start (9 on 5 Jan 2026, 30 on ")
 
 
 @pytest.mark.parametrize(("after", "moved"), [(41, "11 points higher"), (29, "1 point lower"), (30, "The same as")])
