@@ -27,6 +27,7 @@ def ask(path: str, body: object = None, token: str | None = None) -> tuple[int, 
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(BASE + path, data=data)  # noqa: S310  - always http on this machine
     request.add_header("Content-Type", "application/json")
+    request.add_header("Idempotency-Key", str(time.monotonic_ns()))
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     try:

@@ -154,7 +154,7 @@ def as_recorded(principal: Principal, person: Person, form: Form) -> ResponseToR
         event_id=made_id(recorded_at, form.id, "event"),
         recorded_at=recorded_at,
         document=orjson.dumps(document, option=orjson.OPT_UTC_Z).decode("utf-8"),
-        alerts=[replace(alert, id=made_id(recorded_at, form.id, alert.rule)) for alert in prepared.alerts],
+        alerts=[alert._replace(id=made_id(recorded_at, form.id, alert.rule)) for alert in prepared.alerts],
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import uuid
+import zlib
 from collections import Counter
 from datetime import UTC, datetime, time
 
@@ -47,7 +47,7 @@ def test_the_scores_are_those_of_every_machine_and_python() -> None:
     # The digest was taken on Python 3.11. It moves when clinic.yaml, the generator or a scoring rule does: then look
     # at what moved, and take it anew.
     scores = _values(OTHER)
-    assert hashlib.sha256(scores.encode()).hexdigest()[:16] == "d592a2aa519bb482"
+    assert zlib.crc32(scores.encode()) == 3846254425
 
 
 def test_another_seed_gives_other_people() -> None:
