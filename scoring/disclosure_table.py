@@ -109,7 +109,7 @@ class Lattice:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of one to three dimensions with every margin; a key that is left out is an empty cell.
+    """A table of one to four dimensions with every margin; a key that is left out is an empty cell.
 
     Scores add up exactly over any dimension. People need not: who answered in two years counts once in each and once
     in the margin, so a margin of people lies between the largest of its cells and their sum.
@@ -121,8 +121,8 @@ class Table:
     def __post_init__(self) -> None:
         """Refuse unknown keys, and counts that contradict each other."""
         names = [dimension.name for dimension in self.dimensions]
-        if not 1 <= len(names) <= 3 or len(set(names)) != len(names):
-            raise ValueError("a table has one to three dimensions of different names")
+        if not 1 <= len(names) <= 4 or len(set(names)) != len(names):
+            raise ValueError("a table has one to four dimensions of different names")
         object.__setattr__(self, "cells", MappingProxyType(dict(self.cells)))
         unknown = self.cells.keys() - set(self.lattice.keys)
         if unknown:
