@@ -17,7 +17,9 @@ SERVICE = "fathomline_service"
 
 # One call is one round trip: the organisation, the audit event and the rows. No row means that there is no such client
 # (and the event says so); one row of nulls, a client without answers. The planner may not read whole tables here,
-# whatever they held when a connection first planned this: a plan made on empty tables is kept, and would do so.
+# whatever they held when a connection first planned this: a plan made on empty tables is kept, and would do so. For
+# the same reason the organisation is left to row-level security and a time is asked for that every response has: on
+# empty tables the primary key, which reads all responses of the organisation, must not look as good as their series.
 READ_PROGRESS = """
 create function read_progress(
   p_organisation_id uuid, p_subject text, p_role text, p_request_id text, p_event_id uuid,
@@ -42,7 +44,7 @@ begin
              s.value, s.status, s.valid
       from response r
       join score s on s.organisation_id = r.organisation_id and s.response_id = r.id
-      where r.organisation_id = p_organisation_id and r.client_id = p_client_id
+      where r.client_id = p_client_id and r.answered_at > '-infinity'
         and (p_instrument is null or r.instrument = p_instrument)
         and (p_scale is null or s.scale = p_scale);
     if not found then

@@ -21,8 +21,8 @@ from api.responses.recording import ScoreToRecord, record
 from scoring.progress import Measurement, progress
 from scoring.progress_words import summary
 from tests.api.people import FSFI_FIVES, People, Person, faults, problem
-from tests.conftest import Tenant
-from tests.factories import make_recording
+from tests.conftest import Tenant, Urls
+from tests.factories import make_client, make_recording
 
 PATHS = ("progress", "progress.svg", "progress.vl.json")
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -380,10 +380,54 @@ async def test_one_statement(app: FastAPI, ehr: Person, monkeypatch: pytest.Monk
     assert statements == ["select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8)"]
 
 
-async def test_scores_are_found_by_index(superuser: asyncpg.Connection) -> None:
-    """A plan made while tables were empty stays right when they are full."""
-    body = await superuser.fetchval("select proconfig from pg_proc where proname = 'read_progress'")
-    assert {"enable_seqscan=off", "enable_hashjoin=off", "enable_mergejoin=off"} <= set(body)
+async def test_only_the_clients_rows_are_read(fresh_database: Urls) -> None:
+    """Also by a connection that made its plan while the tables were empty, and before anything has analysed them."""
+    owner, service = await asyncpg.connect(fresh_database.superuser), await asyncpg.connect(fresh_database.service)
+    try:
+        for table in ("response", "score"):
+            await owner.execute(f"alter table {table} set (autovacuum_enabled = off)")
+        organisation = uuid.uuid4()
+        await owner.execute(
+            "insert into organisation (organisation_id, slug, name) values ($1, 'x', 'x')", organisation
+        )
+        clients = [await make_client(owner, organisation) for _ in range(40)]
+
+        async def read(client_id: uuid.UUID, instrument: str | None, scale: str | None) -> int:
+            arguments = (organisation, "ehr-1", "ehr", "request-1", uuid.uuid4(), client_id, instrument, scale)
+            return len(await service.fetch("select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8)", *arguments))
+
+        for client_id in clients[:12]:  # enough for a plan to be kept
+            assert await read(client_id, "fsfi", "total") == 1
+        await owner.execute(
+            "insert into response select $1, gen_random_uuid(), c, 'fsfi', 1, 'x', 'strict', '{}', null, now(), now(), "
+            "'x', '{}', true from unnest($2::uuid[]) c, generate_series(1, 50)",
+            organisation,
+            clients,
+        )
+        await owner.execute(
+            "insert into score select organisation_id, id, s, 20, 'complete', true "
+            "from response, unnest(array['total', 'desire']) s"
+        )
+        for connection in (service, owner):
+            await connection.execute("select pg_stat_force_next_flush()")
+        await owner.execute("select pg_stat_reset()")
+        assert [await read(clients[3], *asked) for asked in (("fsfi", "total"), ("fsfi", None), (None, None))] == [
+            50, 100, 100
+        ]  # fmt: skip
+        await service.execute("select pg_stat_force_next_flush()")
+        indexes = await owner.fetch(
+            "select indexrelname, idx_tup_read from pg_stat_user_indexes where idx_tup_read > 0"
+        )
+        assert {row[0]: row[1] for row in indexes} == {
+            "pk_client": 3,
+            "ix_response_series": 3 * 50,
+            "pk_score": 3 * 100,
+        }
+        tables = await owner.fetch("select relname, seq_tup_read from pg_stat_user_tables where seq_tup_read > 0")
+        assert [tuple(row) for row in tables] == []
+    finally:
+        await service.close()
+        await owner.close()
 
 
 class TestContract:
