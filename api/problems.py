@@ -328,6 +328,7 @@ _BY_STATUS: Final[Mapping[int, type[Problem]]] = {
 _DATABASE_GONE: Final = (
     ConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server died with a connection in the pool, and the driver has not yet noticed
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutting down, starting up, cancelled by a timeout
     asyncpg.InsufficientResourcesError,  # too many connections, disk or memory full
