@@ -23,6 +23,7 @@ from api.metrics import Metrics
 from api.middleware import BodyGuard, Shell
 from api.openapi import Application
 from api.progress.router import router as progress
+from api.research.router import router as research
 from api.responses.router import recording
 from api.responses.router import router as responses
 from api.security import crypto, issuer, keys, tokens
@@ -30,7 +31,7 @@ from api.security.principal import Authenticator, RateLimit
 from api.settings import Settings, SettingsError
 from api.startup import service_database
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (recording, health, catalogue, clients, responses, progress)
+ROUTERS: Final[tuple[APIRouter, ...]] = (recording, health, catalogue, clients, responses, progress, research)
 """Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares.
 The one that is asked most comes first: they are tried in this order."""
 

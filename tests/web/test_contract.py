@@ -78,6 +78,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "changeClient": {"json": {"partnered": True}},
     "drawProgress": {"params": {"instrument": "fsfi"}},
     "readProgressSpecification": {"params": {"instrument": "fsfi"}},
+    "readAggregates": {"params": {"instrument": "fsfi", "scale": "total"}},
 }
 """By operation id: what `httpx` takes for a request that is good but for its ids (`params`, `json`, `headers`)."""
 

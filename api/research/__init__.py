@@ -1,0 +1,1 @@
+"""Research output: aggregates over a fixed lattice, with small cells suppressed."""
