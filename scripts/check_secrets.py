@@ -13,8 +13,9 @@ from detect_secrets.settings import transient_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 BASELINE = ".secrets.baseline"
-GENERATED = {BASELINE, "requirements.lock", "requirements-dev.lock"}
-"""Locks are nothing but hashes, which look like secrets; the baseline holds hashes of its own."""
+SKIPPED = {BASELINE, "requirements.lock", "requirements-dev.lock", "tests/definitions_bad/alias-of-itself.yaml"}
+"""Locks are nothing but hashes, which look like secrets; the baseline holds hashes of its own; and the scanner would
+follow the alias that stands for itself for ever."""
 
 
 def tracked(root: Path) -> list[str]:
@@ -43,7 +44,7 @@ def main(root: Path = ROOT) -> int:
                 faults.append(f"{BASELINE}: the alarm in {path} is not audited as a false one")
             audited.add((path, alarm["hashed_secret"]))
     configuration = {name: baseline[name] for name in ("plugins_used", "filters_used")}
-    alarms_now = scan(root, [path for path in tracked(root) if path not in GENERATED], configuration)
+    alarms_now = scan(root, [path for path in tracked(root) if path not in SKIPPED], configuration)
     faults += [f"{path}:{line}: {kind}" for path, line, kind, digest in alarms_now if (path, digest) not in audited]
     seen = {(path, digest) for path, _, _, digest in alarms_now}
     faults += [f"{BASELINE}: nothing is left of the alarm in {path}; remove it" for path, _ in sorted(audited - seen)]
