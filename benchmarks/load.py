@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from itertools import count
+from typing import cast
 
 import uvloop
 
@@ -52,8 +53,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the first request."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's writes, but is no subclass
         self._send()
 
     def _send(self) -> None:

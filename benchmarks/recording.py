@@ -27,9 +27,11 @@ SERIES_LENGTH = 20
 def record_response() -> list[Outcome]:
     """``POST /v1/responses``, durable, one worker, against the barest FastAPI + asyncpg handler."""
     with _clinic() as (data, lease), ExitStack() as stack:
-        _in_database(lease.url_owner, "create table floor_row (id uuid primary key, body jsonb not null)")
-        _in_database(lease.url_owner, "grant insert on floor_row to fathomline_service")
-        floor_port = stack.enter_context(floor(lease.url_service))
+        # a database of its own: the service refuses one that holds a table without row-level security
+        _in_database(lease.url("postgres", "postgres"), "create database floor owner fathomline_service")
+        floor_url = lease.url("fathomline_service", "floor")
+        _in_database(floor_url, "create table floor_row (id uuid primary key, body jsonb not null)")
+        floor_port = stack.enter_context(floor(floor_url))
         running = stack.enter_context(service(data))
         bodies = _bodies(running)
         pairs = in_turn(

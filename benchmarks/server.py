@@ -135,7 +135,9 @@ def load(
         "seed": secrets.randbelow(2**31),
     }
     command = [sys.executable, "-m", "benchmarks.load"]
-    done = subprocess.run(command, input=json.dumps(order) + "\n", capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, input=json.dumps(order) + "\n", capture_output=True, text=True, check=True, timeout=60 + seconds
+    )
     reply = json.loads(done.stdout)
     if not set(reply["statuses"]) <= {"200", "201"}:
         raise RuntimeError(f"{method} {paths[0]} was answered with {reply['statuses']}")
