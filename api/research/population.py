@@ -71,7 +71,7 @@ class Population:
         self._person = np.array([row.person for row in rows], np.int64)
         self._value = np.array([row.value for row in rows], np.float64)
         first = np.array([row.first for row in rows], np.float64)
-        changed = np.array([row.last and row.several for row in rows], np.bool_)
+        changed = np.array([row.changed for row in rows], np.bool_)
         self._change = np.where(changed, self._value - first, 0.0)
         outcome = np.where(changed, _outcomes(first, self._value, reliable), 0)
         places = [

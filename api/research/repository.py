@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, cast, extract, func, select
+from sqlalchemy import Integer, cast, collate, extract, func, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -18,7 +18,7 @@ class PersonYear(NamedTuple):
     """The last valid score of a person on a scale in a calendar year.
 
     ``person`` numbers the people of this query and means nothing outside it. ``first`` is the person's first valid
-    score of all on the scale; ``last`` says that this is the last of all, ``several`` that there are two or more.
+    score of all on the scale; ``changed`` says that this one is the last of two or more.
     """
 
     person: int
@@ -28,8 +28,7 @@ class PersonYear(NamedTuple):
     gender: str | None
     value: float
     first: float
-    last: bool
-    several: bool
+    changed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,11 @@ class ResearchRepository:
         answered = cast(extract("year", func.timezone("UTC", col(ResponseRow.answered_at))), Integer)
         year = func.greatest(answered, earliest - 1)
         person, scale = col(ClientRow.id), col(ScoreRow.scale)
-        time = (col(ResponseRow.answered_at), col(ResponseRow.recorded_at), col(ResponseRow.id))
-        newest = [column.desc() for column in time]
+        # One window for everything, so one sort. The collation is the cheapest; any order of scales will do.
+        series: dict[str, Any] = {
+            "partition_by": (person, collate(scale, "C")),
+            "order_by": (col(ResponseRow.answered_at), col(ResponseRow.recorded_at), col(ResponseRow.id)),
+        }
         rows = (
             select(
                 func.dense_rank().over(order_by=person).label("person"),
@@ -61,10 +63,9 @@ class ResearchRepository:
                 (answered - col(ClientRow.birth_year)).label("age"),
                 col(ClientRow.gender).label("gender"),
                 col(ScoreRow.value).label("value"),
-                func.first_value(col(ScoreRow.value)).over(partition_by=(person, scale), order_by=time).label("first"),
-                func.row_number().over(partition_by=(person, scale), order_by=newest).label("back"),
-                func.row_number().over(partition_by=(person, scale, year), order_by=newest).label("back_in_year"),
-                func.count().over(partition_by=(person, scale)).label("scores"),
+                func.first_value(col(ScoreRow.value)).over(**series).label("first"),
+                func.row_number().over(**series).label("number"),
+                func.lead(year).over(**series).label("next_year"),
             )
             .join(
                 ResponseRow,
@@ -97,8 +98,7 @@ class ResearchRepository:
             found.gender,
             found.value,
             found.first,
-            found.back == 1,
-            found.scores > 1,
-        ).where(found.back_in_year == 1)
+            found.next_year.is_(None) & (found.number > 1),
+        ).where(found.next_year.is_distinct_from(found.year))
         result = await (await self.session.connection()).execute(query)
         return [PersonYear._make(row) for row in result]

@@ -181,8 +181,7 @@ def rows_of(persons: Sequence[Person]) -> list[PersonYear]:
                     person.gender,
                     value,
                     usable[0][1],
-                    year == usable[-1][0],
-                    len(usable) > 1,
+                    year == usable[-1][0] and len(usable) > 1,
                 )
             )
     return found
