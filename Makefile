@@ -30,8 +30,8 @@ setup: $(DEV_STAMP)  ## the environment with everything tests and checks need
 demo: $(RUN_STAMP)  ## a synthetic clinic, served on 127.0.0.1:PORT
 	$(BIN)/fathomline demo --port $(PORT)
 
-serve: $(RUN_STAMP)  ## the same service, empty
-	$(BIN)/fathomline serve --port $(PORT)
+serve: $(RUN_STAMP)  ## the same service, empty, with keys made in the data folder
+	FATHOMLINE_GENERATE_MASTER_KEY=true FATHOMLINE_DEVELOPMENT_ISSUER=true $(BIN)/fathomline serve --port $(PORT)
 
 test: $(DEV_STAMP)  ## all tests; T=tests/scoring runs a part, without coverage
 ifeq ($(T),)

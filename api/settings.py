@@ -114,8 +114,9 @@ class Settings(BaseSettings):
         if self.generate_master_key:
             return _generated_key(self.data / "master.key")
         raise SettingsError(
-            "no master key: set FATHOMLINE_MASTER_KEY (32 random bytes in base64 or hex) or FATHOMLINE_MASTER_KEY_FILE; "
-            "to try things out, FATHOMLINE_GENERATE_MASTER_KEY=true makes one in the data folder"
+            "no master key: set FATHOMLINE_MASTER_KEY (32 random bytes in base64 or hex) or "
+            "FATHOMLINE_MASTER_KEY_FILE; to try things out, FATHOMLINE_GENERATE_MASTER_KEY=true makes one in the data "
+            "folder"
         )
 
 

@@ -15,6 +15,7 @@ from api.organisations.repository import ensure_organisation
 from api.settings import Settings
 
 LEAST_VERSION = 15
+DEVELOPMENT_ORGANISATION = "demo"
 
 
 class StartupError(Exception):
@@ -25,7 +26,7 @@ class StartupError(Exception):
 async def service_database(settings: Settings) -> AsyncIterator[Database]:
     """The service's database: of ``DATABASE_URL``, or the embedded one, brought to the newest revision first.
 
-    The organisations of the configured issuers are made where they are missing.
+    The organisations of the trusted issuers are made where they are missing.
 
     Raises
     ------
@@ -50,9 +51,15 @@ async def service_database(settings: Settings) -> AsyncIterator[Database]:
             raise StartupError(f"cannot connect to the database of DATABASE_URL ({type(error).__name__})") from None
         async with database.pool.acquire() as connection:
             await check(connection)
-            for issuer in settings.issuers:
-                await ensure_organisation(connection, issuer.organisation, issuer.organisation)
+            for slug in organisations(settings):
+                await ensure_organisation(connection, slug, slug)
         yield database
+
+
+def organisations(settings: Settings) -> list[str]:
+    """Slugs that there has to be an organisation for; the development issuer speaks for any, and starts with one."""
+    slugs = [issuer.organisation for issuer in settings.issuers]
+    return [*slugs, DEVELOPMENT_ORGANISATION] if settings.development_issuer else slugs
 
 
 async def check(connection: asyncpg.Connection[asyncpg.Record]) -> None:
