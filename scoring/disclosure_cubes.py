@@ -6,7 +6,7 @@ in whole numbers. It differs in how alternatives are found. In every dimension t
 one, so that the margin stays, or a level together with the margin. The product over the dimensions is a cube whose
 corners move by the same number up or down, and every line of the lattice adds up again. A cell is filled by one cube,
 and further cubes then take back what is dear to hide, such as totals. That hides more than the least possible, and
-takes a second where integer programming takes minutes, so it serves tables of four dimensions.
+takes seconds where integer programming takes minutes, so it serves tables of four dimensions.
 
 References
 ----------
@@ -151,38 +151,47 @@ class _Cubes:
     def _alternative(self, need: _Need, hidden: Bools) -> Ints:
         """A shift of the need's table that fills its cell; moves as few cells outside ``hidden`` as was found.
 
-        The cube that moves with all its margins always fits. From there cubes are added at the dearest cell that moved
-        and need not have, as long as that makes the whole cheaper.
+        It starts with the cube that moves with all its margins, which always fits. From there cubes are added at the
+        dearest cell that moved and need not have, as long as that makes the whole cheaper. Whole steps take a cell
+        back at once; parts of steps find several donors where no single one is large enough.
         """
-        shift = np.zeros(self.size, np.int64)
         price = np.where(hidden, 0.0, self.cost)
-        self._step(need, shift, price, need.place, need.more, anything=True)
+        found = [self._improved(need, price, parts=parts) for parts in (False, True)]
+        return min(found, key=lambda shift: float(price[shift != 0].sum()))
+
+    def _improved(self, need: _Need, price: Floats, *, parts: bool) -> Ints:
+        shift = np.zeros(self.size, np.int64)
+        self._step(need, shift, price, need.place, need.more, first=True, parts=False)
         given_up = np.zeros(self.size, np.bool_)
         for _ in range(STEPS):
             moved = np.where((shift != 0) & ~given_up, price, 0.0)
             dearest = int(moved.argmax())
             if not moved[dearest]:
                 break
-            given_up[dearest] = not self._step(need, shift, price, dearest, -int(shift[dearest]), anything=False)
+            given_up[dearest] = not self._step(
+                need, shift, price, dearest, -int(shift[dearest]), first=False, parts=parts
+            )
         return shift
 
-    def _step(self, need: _Need, shift: Ints, price: Floats, place: int, by: int, *, anything: bool) -> bool:
-        """Add to ``shift`` the cube that changes ``place`` by so many at the least price; whether there is one."""
+    def _step(self, need: _Need, shift: Ints, price: Floats, place: int, by: int, *, first: bool, parts: bool) -> bool:
+        """Add to ``shift`` the cube that changes ``place`` by so many, or by a part, at the least price, if any."""
         corners, signs = self.cubes_at(place)
-        people, least = self.people[need.table], self.least[need.table]
         now = shift[corners]
-        new: Ints = now + signs * by
-        possible: Bools = np.asarray(((people - least)[corners] + new >= 0).all(axis=1))
-        if not anything:
-            possible &= ((corners != need.place) | (signs * by >= 0)).all(axis=1)
-        change = (((new != 0).astype(np.int64) - (now != 0)) * price[corners]).sum(axis=1)
-        wanted = possible & (anything | (change < 0))
+        down = signs * by < 0
+        room = np.where(down, (self.people[need.table] - self.least[need.table])[corners] + now, abs(by)).min(axis=1)
+        amount = np.minimum(room, abs(by)) if parts else np.where(room >= abs(by), abs(by), 0)
+        new: Ints = now + signs * (amount * (1 if by > 0 else -1))[:, None]
+        moved: Floats = np.abs(new).astype(float) - np.abs(now) if parts else (new != 0).astype(float) - (now != 0)
+        change = (moved * price[corners]).sum(axis=1)
+        wanted = (amount > 0) & (first | (change < 0))
+        if not first:
+            wanted &= ~(down & (corners == need.place)).any(axis=1)
         # Of equal ones the one listed first, so that the same table is always protected the same way.
         order = np.argsort(change, kind="stable")
         for choice in order[wanted[order]]:
             after = shift.copy()
             after[corners[choice]] = new[choice]
-            if self._fits(people + after):
+            if self._fits(self.people[need.table] + after):
                 shift[:] = after
                 return True
         return False
