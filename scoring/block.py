@@ -145,6 +145,7 @@ class Block:
                 self._left_out &= ~self._unanswered
         self.points_of: list[Points] = [np.empty(0, np.int64)] * len(plan.scales)
         self.status_of: list[Codes | int] = [COMPLETE] * len(plan.scales)
+        self._counts: dict[tuple[tuple[int, ...], tuple[frozenset[int], ...]], tuple[Count, Count]] = {}
         for place in plan.order:
             self._work_out(place, plan.scales[place])
 
@@ -171,6 +172,17 @@ class Block:
     def missing(self, item: int) -> Bools:
         """Where an item is unanswered."""
         return np.zeros(self.size, np.bool_) if self._unanswered is None else self._unanswered[item]
+
+    def counted(self, items: tuple[int, ...], allowed: tuple[frozenset[int], ...]) -> tuple[Count, Count]:
+        """How many of some items have an answer among their allowed ones, and how many are unanswered.
+
+        Kept, because rules of one definition like to count the same: eight zeros of fifteen, and any of the fifteen.
+        """
+        found = self._counts.get((items, allowed))
+        if found is None:
+            met = how_many([self.met(item, values) for item, values in zip(items, allowed, strict=True)])
+            found = self._counts[items, allowed] = met, how_many([self.missing(item) for item in items])
+        return found
 
     def points(self, scale: int) -> tuple[Points, Bools]:
         """A scale's value in units of 1/denominator, and where it has one."""

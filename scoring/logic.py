@@ -57,6 +57,12 @@ class Block(Protocol):
         """Where an item is unanswered."""
         ...
 
+    def counted(
+        self, items: tuple[int, ...], allowed: tuple[frozenset[int], ...]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """How many of some items have an answer among their allowed ones, and how many are unanswered."""
+        ...
+
     def points(self, scale: int) -> tuple[npt.NDArray[Any], Bools]:
         """A scale's value in units of 1/denominator, and where it has one."""
         ...
@@ -121,8 +127,7 @@ class CountTest:
         return None if met + missing >= self.needed else False
 
     def over(self, block: Block) -> tuple[Bools, Bools]:
-        met = how_many([block.met(i, allowed) for i, allowed in zip(self.items, self.allowed, strict=True)])
-        open_ = how_many([block.missing(item) for item in self.items])
+        met, open_ = block.counted(self.items, self.allowed)
         possible: Bools = met + open_ >= self.needed
         return (possible, possible) if self.or_missing else (met >= self.needed, possible)
 
