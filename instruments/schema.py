@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
@@ -287,10 +288,23 @@ class Instrument(Strict):
 
     @cached_property
     def needs_review(self) -> tuple[str, ...]:
-        """Scoring rules that rest on memory, by name: shown with every result."""
-        rules: list[tuple[str, Sourced]] = [(f"scale {scale.id}", scale) for scale in self.scales]
-        rules += [(f"caseness {rule.id}", rule) for rule in self.caseness]
-        return tuple(name for name, rule in rules if rule.evidence == "memory")
+        """Rules that rest on memory, by name: those of every variant."""
+        return tuple(name for name, rule in self._rules() if rule.evidence == "memory")
+
+    def review_of(self, variant: str) -> tuple[str, ...]:
+        """Rules behind the results of one variant that rest on memory, by name: shown with each of those results."""
+        others = {f"variant {other}" for other in self.variant_ids if other != variant}
+        return tuple(name for name in self.needs_review if name not in others)
+
+    def _rules(self) -> Iterator[tuple[str, Sourced]]:
+        """Whatever says something in a result: figures for progress, and what is listed only, are left out."""
+        yield from ((f"variant {variant.id}", variant) for variant in self.variants)
+        yield from ((f"scale {scale.id}", scale) for scale in self.scales)
+        yield from ((f"caseness {rule.id}", rule) for rule in self.caseness)
+        yield from ((f"validity {rule.id}", rule) for rule in self.validity)
+        yield from ((f"alert {rule.id}", rule) for rule in self.alerts)
+        yield from ((f"cutoff {cutoff.id}", cutoff) for cutoff in self.cutoffs if cutoff.primary)
+        yield from ((f"bands {bands.id}", bands) for bands in self.bands if bands.default)
 
     def scale(self, scale_id: str) -> Scale:
         """The scale with an id; ``KeyError`` where there is none."""

@@ -208,5 +208,5 @@ def _result(
         {name: test.holds(values, points) for name, test in plan.caseness} if plan.caseness else {},
         flags,
         tuple(alert for alert, test in plan.alerts if test.holds(values, points)) if plan.alerts else (),
-        instrument.needs_review,
+        plan.needs_review,
     )

@@ -97,6 +97,7 @@ class Plan:
     position: dict[str, int]
     pick: Callable[[Any], Sequence[Any]]
     not_applicable_of: tuple[frozenset[int], ...]
+    needs_review: tuple[str, ...]
     shortcut: Shortcut | None = None
 
 
@@ -151,6 +152,7 @@ def _compile(instrument: Instrument, variant: str) -> Plan:
         position={item.id: index for index, item in enumerate(instrument.items)},
         pick=_picker([item.id for item in instrument.items]),
         not_applicable_of=tuple(item.not_applicable for item in item_plans),
+        needs_review=instrument.review_of(variant),
     )
 
 

@@ -108,7 +108,7 @@ def source_of(
         "CODE": plan.instrument.code,
         "VERSION": plan.instrument.version,
         "VARIANT": plan.variant,
-        "REVIEW": plan.instrument.needs_review,
+        "REVIEW": plan.needs_review,
     }
     lines.append(
         f" return Result(CODE, VERSION, VARIANT, {{{', '.join(scores)}}}, {{{', '.join(caseness)}}}, (), "

@@ -69,7 +69,9 @@ class ResultRead(BaseModel):
     caseness: dict[str, bool | None] = Field(description="Rule to met, not met, or null: the answers do not decide it")
     flags: list[FlagRead]
     alerts: list[AlertRead]
-    needs_review: list[str] = Field(description="Rules of the definition that rest on memory and are to be checked")
+    needs_review: list[str] = Field(
+        description="Rules behind this result that rest on memory and are to be checked, such as `variant prorated`"
+    )
 
 
 class ProvenanceRead(BaseModel):
@@ -127,7 +129,7 @@ class InstrumentSummary(BaseModel):
     items: int
     scales: list[str]
     variants: list[str] = Field(description="Ways to score, the default first")
-    needs_review: list[str]
+    needs_review: list[str] = Field(description="Rules that rest on memory, those of every variant")
     definition_url: str
 
 

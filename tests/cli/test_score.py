@@ -275,7 +275,7 @@ def test_caseness_and_flags_are_written(fathomline: CommandLine, folder: Path) -
     items = [item.id for item in FSFI.items]
     zeros = ["1" if 0 not in item.options else "0" for item in FSFI.items]
     score_text(fathomline, folder, ",".join(items) + "\n" + ",".join(zeros) + "\n", code="fsfi")
-    assert rows_of(folder / "out.csv")[0]["flags"] == "too-little-activity;no-penetration"
+    assert rows_of(folder / "out.csv")[0]["flags"] == "too-little-activity;no-penetration;zero-answers"
     pcl = [item.id for item in instruments.load("pcl-5").items]
     text = ",".join(pcl) + "\n" + ",".join("4" * 20) + "\n" + ",".join("0" * 20) + "\n" + "," * 19 + "\n"
     score_text(fathomline, folder, text, code="pcl-5")

@@ -66,6 +66,38 @@ def test_rules_from_memory_are_named_for_review(lamp: Instrument) -> None:
     assert lamp.needs_review == ("scale total", "caseness uneasy")
 
 
+@pytest.mark.parametrize(
+    ("member", "index", "name"),
+    [
+        ("validity", 0, "validity dark"),
+        ("alerts", 0, "alert worry"),
+        ("cutoffs", 0, "cutoff low"),
+        ("bands", 0, "bands set-a"),
+        ("bands", 1, None),  # a set that no result uses
+        ("norms", 0, None),  # a figure for progress, which has its evidence beside it there
+    ],
+)
+def test_what_a_result_says_from_memory_is_named(lamp: Instrument, member: str, index: int, name: str | None) -> None:
+    content = lamp.model_dump(by_alias=True)
+    content[member][index]["evidence"] = "memory"
+    made = Instrument.model_validate(content)
+    assert set(made.needs_review) - set(lamp.needs_review) == ({name} if name else set())
+
+
+def test_a_cutoff_that_is_listed_only_is_not_named(lamp: Instrument) -> None:
+    content = lamp.model_dump(by_alias=True)
+    content["cutoffs"][0].update(evidence="memory", primary=False)
+    assert Instrument.model_validate(content).needs_review == lamp.needs_review
+
+
+def test_a_variant_from_memory_is_named_for_its_own_results_only(lamp: Instrument) -> None:
+    content = lamp.model_dump(by_alias=True)
+    content["variants"][1]["evidence"] = "memory"
+    made = Instrument.model_validate(content)
+    assert made.needs_review == made.review_of("prorated") == ("variant prorated", "scale total", "caseness uneasy")
+    assert made.review_of("strict") == ("scale total", "caseness uneasy")
+
+
 def test_an_unknown_scale_is_a_key_error(lamp: Instrument) -> None:
     with pytest.raises(KeyError):
         lamp.scale("joy")

@@ -210,7 +210,7 @@ def test_a_rule_that_holds_back_an_interpretation_leaves_the_value() -> None:
     result = scoring.score(FSFI, answers)
     total = result.scores["total"]
     assert (total.value, total.band, total.cutoffs, total.valid) == (2.0, None, (), False)
-    assert total.flags == ("too-little-activity",)
+    assert total.flags == ("too-little-activity", "zero-answers")
     assert not result.valid
     assert scoring.score(FSFI, {i.id: 5 for i in FSFI.items}).valid
 
@@ -232,8 +232,17 @@ def test_a_document_is_plain_data() -> None:
     result = scoring.score(FSFI, {i.id: 0 if 0 in i.options else 1 for i in FSFI.items})
     document = result.document()
     assert document["scores"]["total"]["value"] == 2.0
-    assert [flag["id"] for flag in document["flags"]] == ["too-little-activity", "no-penetration"]
+    assert [flag["id"] for flag in document["flags"]] == ["too-little-activity", "no-penetration", "zero-answers"]
     gaps = scoring.score(FSFI, {"1": 3}).document()["scores"]["desire"]
     assert gaps["reason"] == {"code": "items-unanswered", "parts": ["2"]}
     alerts = scoring.score(instruments.load("phq-9"), {"9": 1}).document()["alerts"]
     assert [alert["items"] for alert in alerts] == [["9"]]
+
+
+@pytest.mark.parametrize("answered", [9, 8])  # by the short way and by the general one
+def test_a_variant_that_rests_on_memory_says_so_in_its_results(answered: int) -> None:
+    phq = instruments.load("phq-9")
+    answers = {i.id: 1 for i in phq.items[:answered]} | {"difficulty": 0}
+    assert scoring.score(phq, answers).needs_review == ("variant prorated",)
+    assert scoring.score(phq, answers, variant="strict").needs_review == ()
+    assert scoring.score(phq, answers).document()["needs_review"] == ["variant prorated"]
