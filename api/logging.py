@@ -18,6 +18,10 @@ _QUIET: Final = ("uvicorn.access", "httpx", "httpcore")
 """Loggers that write whole URLs, with ids and queries in them; our own line a request stands for them."""
 
 
+logger: Any = structlog.get_logger("fathomline")
+"""The service's own logger; `configure` binds it once, since finding it anew costs more than a line."""
+
+
 def _dumps(value: Any, **_: Any) -> bytes:
     return orjson.dumps(value, default=repr)
 
@@ -70,6 +74,8 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
         logger_factory=structlog.BytesLoggerFactory(stream.buffer),
         cache_logger_on_first_use=False,
     )
+    global logger
+    logger = structlog.get_logger("fathomline").bind()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -12,11 +12,10 @@ import secrets
 import time
 from typing import Any, Final
 
-import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.logging import describe
+from api import logging
 from api.metrics import METHODS, Metrics
 from api.problems import (
     BodyMalformed,
@@ -47,8 +46,6 @@ _SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-
-_log = structlog.get_logger("fathomline")
 
 
 def _header(scope: Scope, name: bytes) -> bytes | None:
@@ -101,7 +98,9 @@ class Shell:
         except Exception as error:
             problem = problem_for(error)
             if problem.status >= 500:
-                _log.error("failed", request_id=state["request_id"], route=route_template(scope), **describe(error))
+                logging.logger.error(
+                    "failed", request_id=state["request_id"], route=route_template(scope), **logging.describe(error)
+                )
             if status:
                 raise  # half an answer is out; the server has to cut the connection so that nobody takes it for whole
             await problem.response(state["request_id"])(scope, receive, send_with_headers)
@@ -117,7 +116,7 @@ class Shell:
         state = scope["state"]
         principal = state.get("principal")
         who = {} if principal is None else {"organisation": principal.organisation, "role": principal.role}
-        _log.info(
+        logging.logger.info(
             "request",
             method=method if method in METHODS else "other",
             route=route,
@@ -197,13 +196,13 @@ class BodyGuard:
                 "Send the body as application/json in UTF-8.", headers={"Accept": "application/json"}
             )
         try:
-            value = strict.loads(body)
+            value, found = strict.read(body, self.deepest)
         except strict.NotStrict as error:
             raise RequestInvalid(errors=[{"pointer": "", "code": error.code, "detail": str(error)}]) from None
         except json.JSONDecodeError as error:
             raise BodyMalformed(f"The JSON breaks off at line {error.lineno}, column {error.colno}.") from None
         except ValueError:
             raise BodyMalformed("The body is not UTF-8.") from None
-        if found := strict.faults(body, value, self.deepest):
+        if found:
             raise RequestInvalid(errors=found)
         scope["state"]["json"] = value

@@ -113,6 +113,12 @@ class BodyMalformed(Problem):
     status, slug, title = 400, "body-malformed", "The body is not valid JSON"
 
 
+class RequestMalformed(Problem):
+    """What came over the connection is not a request in HTTP/1.1."""
+
+    status, slug, title = 400, "request-malformed", "The request is not valid HTTP"
+
+
 class Unauthenticated(Problem):
     """No bearer token, or one that is not accepted."""
 
@@ -203,6 +209,12 @@ class TooManyRequests(Problem):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"Try again in {retry_after} s.", headers={"Retry-After": str(retry_after)})
+
+
+class HeadTooLarge(Problem):
+    """The request line and the headers together are longer than the service takes."""
+
+    status, slug, title = 431, "head-too-large", "The request line and headers are too large"
 
 
 class InternalError(Problem):

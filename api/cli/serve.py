@@ -75,6 +75,9 @@ def run(
         "log_config": None,  # the application logs, one structured line a request
         "access_log": False,  # uvicorn's would log query strings
         "server_header": False,
+        "http": "api.protocol:Protocol",
+        "ws": "none",
+        "proxy_headers": False,  # nothing here depends on the caller's address
         "lifespan": "on",
         "timeout_graceful_shutdown": 20,
     }

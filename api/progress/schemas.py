@@ -122,8 +122,8 @@ class ProgressCutoff(Closed):
     n: int | None
     sensitivity: float | None
     specificity: float | None
-    source: str | None = Field(description="Of a published one; those from norms rest on the norms' sources")
-    evidence: Evidence | None
+    source: str = Field(description="Of a published one; of one from norms, the norms' sources")
+    evidence: Evidence = Field(description="`memory` also where a norm is from memory; `derived` from other norms")
     note: str | None
 
 
@@ -206,6 +206,10 @@ class ProgressSeries(Closed):
     range: ScoreRange
     reliable_change: ReliableChangeRead | ProgressUnavailable
     cutoffs: list[ProgressCutoff]
+    needs_review: list[str] = Field(
+        description="What the judgement rests on that is from memory and has to be checked: `variant …`, `scale …`, "
+        "`reliable-change`, `cutoff …` (the deciding one)"
+    )
     band: ReliableChangeBand | None
     baseline: MeasurementRead | None
     last: MeasurementRead | None

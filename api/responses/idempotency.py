@@ -17,23 +17,25 @@ _BARE: Final = re.compile(rb"[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]+")  # most client
 _ESCAPED: Final = re.compile(rb"\\(.)")
 
 
-class IdempotencyKeyRequired(Problem):
-    """The operation needs an `Idempotency-Key`, and there is none that can be used."""
+class IdempotencyKeyInvalid(Problem):
+    """The `Idempotency-Key` cannot be used: there are several, or it is empty, too long or not printable ASCII."""
 
-    status, slug, title = 400, "idempotency-key-required", "The request needs an idempotency key"
+    status, slug, title = 400, "idempotency-key-invalid", "The idempotency key cannot be used"
 
 
-def key_of(headers: list[tuple[bytes, bytes]]) -> str:
+def key_of(headers: list[tuple[bytes, bytes]]) -> str | None:
     """The key that a request carries, quoted (a structured-field String) or bare; both spellings are one key.
+
+    ``None`` where it carries none: then a repetition is another response.
 
     Raises
     ------
-    IdempotencyKeyRequired
-        None, several, or one that is empty, too long or not printable ASCII.
+    IdempotencyKeyInvalid
+        Several, or one that is empty, too long or not printable ASCII.
     """
     found = [value for name, value in headers if name == b"idempotency-key"]
     if not found:
-        raise IdempotencyKeyRequired("Send a new random Idempotency-Key with each form, and the same to repeat it.")
+        return None
     if len(found) == 1:
         text = found[0].strip(b" \t")
         quoted = _QUOTED.fullmatch(text)
@@ -41,7 +43,7 @@ def key_of(headers: list[tuple[bytes, bytes]]) -> str:
             text = _ESCAPED.sub(rb"\1", quoted[1])
         if 0 < len(text) <= LONGEST_KEY and (quoted is not None or _BARE.fullmatch(text)):
             return text.decode("ascii")
-    raise IdempotencyKeyRequired(f"Idempotency-Key is one quoted string of 1 to {LONGEST_KEY} printable characters.")
+    raise IdempotencyKeyInvalid(f"Idempotency-Key is one quoted string of 1 to {LONGEST_KEY} printable characters.")
 
 
 def fingerprint(body: Any) -> bytes:

@@ -22,7 +22,7 @@ from api.paging import DEFAULT_PAGE, Cursor, Limit, next_link
 from api.problems import AnswersInvalid, IdempotencyKeyReused, NotFound, RequestInvalid, problems
 from api.records.audit import AuditDep, audit_of
 from api.responses import schemas, service
-from api.responses.idempotency import IdempotencyKeyRequired, fingerprint, key_of
+from api.responses.idempotency import IdempotencyKeyInvalid, fingerprint, key_of
 from api.responses.recording import Recorded, record
 from api.responses.repository import ResponseRepository
 from api.security.principal import Principal, authenticate, require
@@ -59,9 +59,9 @@ _DECLARED: Final[dict[str, Any]] = {
         {
             "name": "Idempotency-Key",
             "in": "header",
-            "required": True,
+            "required": False,
             "description": "A random string for each form, quoted or bare; the same one repeats the request safely. "
-            "Kept as long as the response.",
+            "Kept as long as the response. Without one, a repetition is recorded as another response.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 257},
         }
     ],
@@ -91,7 +91,7 @@ _CREATED: Final[dict[int | str, dict[str, Any]]] = {
     operation_id="recordResponse",
     response_class=Response,
     openapi_extra=_DECLARED,
-    responses=problems(AnswersInvalid, IdempotencyKeyRequired, IdempotencyKeyReused, NotFound, RequestInvalid)
+    responses=problems(AnswersInvalid, IdempotencyKeyInvalid, IdempotencyKeyReused, NotFound, RequestInvalid)
     | _CREATED,
 )
 async def record_response(request: Request) -> Response:

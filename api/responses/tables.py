@@ -47,11 +47,14 @@ class ResponseRow(SQLModel, table=True):
 
 
 class ScoreRow(SQLModel, table=True):
-    """The value of one scale of one response."""
+    """The value of one scale of one response.
+
+    Only `record_response` may write one, together with its response; that is why there is no foreign key to it, which
+    would be checked for each scale anew.
+    """
 
     __tablename__ = "score"
     __table_args__ = (
-        ForeignKeyConstraint(["organisation_id", "response_id"], ["response.organisation_id", "response.id"]),
         CheckConstraint("status in ('complete', 'prorated', 'insufficient', 'not_applicable')", name="status"),
         CheckConstraint("(value is not null) = (status in ('complete', 'prorated'))", name="value_by_status"),
         # NaN and infinity are floats to PostgreSQL; neither is a score.

@@ -100,6 +100,19 @@ def _members_in(value: dict[str, Any] | list[Any]) -> int:
     return count
 
 
+def read(data: bytes, deepest: int) -> tuple[Any, list[dict[str, str]]]:
+    """The value of a request's body, as `loads`, and what makes it unfit to be stored, as `faults`.
+
+    Ordinary bodies, flat and without escapes, are looked through once.
+    """
+    value = _ordinary(data)
+    if value is _NOT_ORDINARY:
+        value = loads(data)
+    elif data.count(b"[") + data.count(b"{") <= deepest and b"\\u" not in data:
+        return value, []
+    return value, faults(data, value, deepest)
+
+
 _ENOUGH_FAULTS = 20
 
 

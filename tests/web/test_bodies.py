@@ -323,6 +323,17 @@ def test_both_ways_of_reading_agree(data: bytes) -> None:
         assert repr(strict._DECODER.decode(data.decode())) == repr(fast)
 
 
+@given(data=_texts())
+def test_reading_a_body_is_reading_and_then_looking_for_faults(data: bytes) -> None:
+    try:
+        value = strict.loads(data)
+    except ValueError as error:
+        with pytest.raises(type(error)):
+            strict.read(data, 4)
+    else:
+        assert repr(strict.read(data, 4)) == repr((value, strict.faults(data, value, 4)))
+
+
 @pytest.mark.parametrize("number", ["1e999", "-1E+999", "1.5e999", "9007199254740992", "-9007199254740992", "9" * 30])
 @pytest.mark.parametrize("around", ["{}", " {}", "[{}]", "[1,{}]", "[1, {}]", '{{"a":{}}}', '{{"a": {}}}', "[\n{}\n]"])
 def test_no_number_out_of_range_takes_it(number: str, around: str) -> None:
