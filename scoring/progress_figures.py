@@ -1,8 +1,16 @@
 """The figures that progress on a scale rests on, with their provenance, worked out once for a definition.
 
-Which cutoff decides the category: Jacobson and Truax's c where the definition names norms of both populations, else
-the first published cutoff that is reported with every result, else b (functional norm alone), else a (clinical norm
-alone). One that no possible score could cross, or whose case side contradicts the scale's direction, never decides.
+Which cutoff decides the category, the first that there is of:
+
+1. Jacobson and Truax's c, where the norms of both populations were read or derived;
+2. the first published cutoff that was read, of those that are reported with every result;
+3. c, where a norm is from memory;
+4. the first other published cutoff that is reported with every result;
+5. b (functional norm alone), then a (clinical norm alone).
+
+A figure that somebody has seen goes before one that has yet to be checked, and c before a published cutoff of the same
+standing, as it belongs to the method. One that no possible score could cross, or whose case side contradicts the
+scale's direction, never decides.
 """
 
 from __future__ import annotations
@@ -13,7 +21,7 @@ from functools import cached_property
 from typing import Any, Final, Literal
 
 from instruments.parts import Cutoff as PublishedCutoff
-from instruments.parts import Norm, ProgressParameters, Sourced
+from instruments.parts import Evidence, Norm, ProgressParameters, Sourced
 from instruments.schema import Instrument, Scale
 from scoring.change import (
     critical_value,
@@ -138,9 +146,17 @@ class ProgressCutoff:
     norms: tuple[Norm, ...] = ()
     published: PublishedCutoff | None = None
 
+    @property
+    def evidence(self) -> Evidence:
+        """Of a published one as the definition has it; one from norms is no better known than they are."""
+        if self.published is not None:
+            return self.published.evidence
+        return "memory" if any(norm.evidence == "memory" for norm in self.norms) else "derived"
+
     def document(self, *, deciding: bool) -> dict[str, Any]:
         """As plain data."""
         published = self.published
+        rests_on = self.norms if published is None else (published,)
         return {
             "id": self.id,
             "kind": self.kind,
@@ -155,8 +171,8 @@ class ProgressCutoff:
             "n": None if published is None else published.n,
             "sensitivity": _number(published and published.sensitivity),
             "specificity": _number(published and published.specificity),
-            "source": None if published is None else published.source,
-            "evidence": None if published is None else published.evidence,
+            "source": "; ".join(dict.fromkeys(part.source for part in rests_on)),
+            "evidence": self.evidence,
             "note": None if published is None else published.note,
         }
 
@@ -186,6 +202,8 @@ class Figures:
     maximum: float
     reliable_change: ReliableChange | Unavailable
     cutoffs: tuple[ProgressCutoff, ...]
+    rules_from_memory: tuple[str, ...]
+    """Of the scale's scoring rule and the variant, those that rest on memory, by name."""
 
     @property
     def higher_is(self) -> Literal["better", "worse", "neither"]:
@@ -195,10 +213,22 @@ class Figures:
     @cached_property
     def deciding(self) -> ProgressCutoff | None:
         """The cutoff that the category goes by; None: by reliable change alone."""
-        fit = {c.id: c for c in self.cutoffs if not c.warnings}
-        published = next((c.id for c in self.cutoffs if c.kind == "published"), None)
-        order = ("jacobson-truax-c", published, "jacobson-truax-b", "jacobson-truax-a")
-        return next((fit[name] for name in order if name in fit), None)
+        fit = [c for c in self.cutoffs if not c.warnings]
+        published = [c for c in fit if c.kind == "published"]
+        a, b, c = ([one for one in fit if one.id == f"jacobson-truax-{kind}"] for kind in "abc")
+        derived = [one for one in c if one.evidence == "derived"]
+        read = [one for one in published if one.evidence == "read"]
+        return next(iter((*derived, *read, *c, *published, *b, *a)), None)
+
+    @cached_property
+    def needs_review(self) -> tuple[str, ...]:
+        """What the judgement rests on that is from memory and has to be checked, by name."""
+        reliable, cutoff = self.reliable_change, self.deciding
+        error = isinstance(reliable, ReliableChange) and reliable.parameters.evidence == "memory"
+        found = [*self.rules_from_memory, *(["reliable-change"] if error else [])]
+        if cutoff is not None and cutoff.evidence == "memory":
+            found.append(f"cutoff {cutoff.id}")
+        return tuple(found)
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -210,6 +240,7 @@ class Figures:
             "range": {"min": self.minimum, "max": self.maximum},
             "reliable_change": self.reliable_change.document,
             "cutoffs": [c.document(deciding=c is self.deciding) for c in self.cutoffs],
+            "needs_review": list(self.needs_review),
         }
 
 
@@ -225,18 +256,29 @@ def figures(instrument: Instrument, scale_id: str, variant: str) -> Figures:
 def _figures(instrument: Instrument, scale: Scale, variant: str) -> Figures:
     rule = scale.rule_for(variant)
     bounds = float(rule.min), float(rule.max)
+    rules = _rules_from_memory(instrument, scale, variant)
     parameters = next((p for p in instrument.progress if p.scale == scale.id), None)
     if scale.higher_is == "neither":
-        return Figures(scale, *bounds, NO_DIRECTION, ())
+        return Figures(scale, *bounds, NO_DIRECTION, (), rules)
     published = tuple(_published(c, scale.higher_is, bounds) for c in instrument.cutoffs if _counts(c, scale))
     if parameters is None:
-        return Figures(scale, *bounds, NO_PARAMETERS, published)
+        return Figures(scale, *bounds, NO_PARAMETERS, published, rules)
     reliable = ReliableChange(scale.higher_is, parameters, ())
     if reliable.threshold >= bounds[1] - bounds[0]:
         reliable = ReliableChange(scale.higher_is, parameters, ("threshold-exceeds-scale",))
-    return Figures(
-        scale, *bounds, reliable, (*_from_norms(instrument, parameters, scale.higher_is, bounds), *published)
-    )
+    cutoffs = (*_from_norms(instrument, parameters, scale.higher_is, bounds), *published)
+    return Figures(scale, *bounds, reliable, cutoffs, rules)
+
+
+def _rules_from_memory(instrument: Instrument, scale: Scale, variant: str) -> tuple[str, ...]:
+    """The variant, the scale and whatever scales it is made of, as far as they rest on memory."""
+    below, waiting = {scale.id}, [scale.id]
+    while waiting:
+        parts = instrument.scale(waiting.pop()).rule_for(variant).scales or ()
+        waiting += [part for part in parts if part not in below]
+        below.update(parts)
+    names = {f"variant {variant}", *(f"scale {name}" for name in below)}
+    return tuple(name for name in instrument.review_of(variant) if name in names)
 
 
 def _counts(published: PublishedCutoff, scale: Scale) -> bool:

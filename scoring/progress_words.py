@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from scoring.progress import Change, Progress, Reason
+from scoring.progress import Change, Point, Progress, Reason
 from scoring.progress_figures import ReliableChange, Unavailable
 
 HEADLINES: Final = {
@@ -34,6 +34,15 @@ _LEFT_OUT: Final[dict[Reason, str]] = {
     "other-version": "another version",
     "other-variant": "another variant",
 }
+
+
+_FROM_MEMORY: Final = {
+    "variant": "how unanswered items are made up for",
+    "scale": "how the scale is scored",
+    "reliable-change": "the measurement error",
+    "cutoff": "the cutoff",
+}
+"""What needs review, by the first word of its name."""
 
 
 def number(value: float) -> str:
@@ -100,8 +109,28 @@ def headline(progress: Progress) -> str:
 
 def summary(progress: Progress) -> str:
     """What a clinician should see: better, worse or no real change, and how sure that is; then what was left out."""
-    why = left_out(progress)
-    return f"{_main(progress)} Not used: {why}." if why else _main(progress)
+    said = [_main(progress)]
+    if unsure := unchecked(progress):
+        said.append(f"From memory, to be checked: {unsure}.")
+    if why := left_out(progress):
+        said.append(f"Not used: {why}.")
+    return " ".join(said)
+
+
+def unchecked(progress: Progress) -> str:
+    """What the judgement of a series rests on that is from memory; empty without a measurement to judge.
+
+    A variant counts where it made a score up for unanswered items: otherwise it changes nothing in what is seen.
+    """
+    if progress.last is None:
+        return ""
+    prorated = any(point["used"] and point["status"] == "prorated" for point in progress.points)
+    found = [
+        word
+        for name in progress.figures.needs_review
+        if (word := _FROM_MEMORY[name.partition(" ")[0]]) != _FROM_MEMORY["variant"] or prorated
+    ]
+    return ", ".join(dict.fromkeys(found))
 
 
 def _main(progress: Progress) -> str:
@@ -109,17 +138,18 @@ def _main(progress: Progress) -> str:
     if last is None or baseline is None or last["value"] is None or baseline["value"] is None:
         return "No usable measurement yet." if progress.points else "No measurement yet."
     if isinstance(change, Unavailable):
-        return (
-            f"One usable measurement: {number(last['value'])} on {day(last['answered_at'])}"
-            f"{_standing(progress)}. Change needs a second one."
-        )
-    course = f"{number(baseline['value'])} on {day(baseline['answered_at'])}, "
-    course += f"{number(last['value'])} on {day(last['answered_at'])}"
+        return f"One usable measurement: {_reading(last)}{_standing(progress)}. Change needs a second one."
+    course = f"{_reading(baseline)}, {_reading(last)}"
     reliable = progress.figures.reliable_change
     if isinstance(reliable, Unavailable):
         why = " Whether that is more than measurement error is not known for this scale."
         return f"{_moved(change)} ({course}).{'' if change.direction is None else why}"
     return f"{_judged(progress, change, reliable)} ({course}). {_certainty(change, reliable)}"
+
+
+def _reading(point: Point) -> str:
+    prorated = " prorated" if point["status"] == "prorated" else ""
+    return f"{number(point['value'] or 0.0)}{prorated} on {day(point['answered_at'])}"
 
 
 def _standing(progress: Progress) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 import instruments
 from scoring.progress import progress
-from scoring.progress_words import direction, headline, how_often, left_out, summary
+from scoring.progress_words import direction, headline, how_often, left_out, summary, unchecked
 from tests.scoring.test_progress import CUTOFF, FSFI, PHQ_9, invented, measured, series
 
 
@@ -101,7 +101,10 @@ def test_no_parameters() -> None:
 def test_no_cutoff() -> None:
     gmsex = instruments.load("gmsex")
     found = progress(gmsex, "total", series(9, variant="standard"))
-    assert summary(found) == "One usable measurement: 9 on 5 Jan 2026. Change needs a second one."
+    assert summary(found) == (
+        "One usable measurement: 9 on 5 Jan 2026. Change needs a second one. "
+        "From memory, to be checked: the measurement error."
+    )
     found = progress(gmsex, "total", series(9, 30, variant="standard"))
     assert summary(found).startswith("Improved: 21 points better than at the start (9 on 5 Jan 2026, 30 on ")
 
@@ -112,6 +115,35 @@ def test_no_direction(after: float, moved: str) -> None:
     assert summary(found).startswith(moved)
     assert "better" not in summary(found)
     assert direction(found) == "higher is neither better nor worse"
+
+
+@pytest.mark.parametrize(
+    ("code", "scale", "unsure"),
+    [
+        ("iief-15", "erectile_function", "the measurement error"),
+        ("iief-15", "sexual_desire", "the measurement error, the cutoff"),
+        ("fsds-r", "total", "the cutoff"),
+        ("fsfi-6", "total", "how the scale is scored"),
+        ("fsfi", "total", ""),
+    ],
+)
+def test_what_rests_on_memory_is_said(code: str, scale: str, unsure: str) -> None:
+    instrument = instruments.load(code)
+    found = progress(instrument, scale, series(9, 8, variant=instrument.variant_ids[0]))
+    assert unchecked(found) == unsure
+    assert summary(found).endswith(f" From memory, to be checked: {unsure}.") == bool(unsure)
+    assert unchecked(progress(instrument, scale, [])) == "", "nothing is judged yet"
+
+
+def test_variant_from_memory_is_said_where_it_made_a_score_up() -> None:
+    given = series(12, 11, variant="prorated")
+    assert "From memory" not in summary(progress(PHQ_9, "total", given))
+    given[0] = given[0]._replace(status="prorated")
+    said = summary(progress(PHQ_9, "total", given))
+    assert "(12 prorated on 5 Jan 2026, 11 on 19 Jan 2026)" in said
+    assert said.endswith("From memory, to be checked: how unanswered items are made up for.")
+    ignored = [given[0]._replace(valid=False), *given[1:]]
+    assert "From memory" not in summary(progress(PHQ_9, "total", ignored))
 
 
 def test_what_was_left_out() -> None:
