@@ -54,6 +54,9 @@ def test_it_serves_on_the_embedded_database_and_takes_it_along(tmp_path: Path) -
                 assert served.poll() is None
                 time.sleep(0.1)
         assert answer.status_code == 200
+        with socket.create_connection(("127.0.0.1", port)) as broken:
+            broken.sendall(b"no request at all\r\n\r\n")
+            assert b"/problems/request-malformed" in broken.recv(4096)
     finally:
         served.send_signal(signal.SIGTERM)
         served.wait(60)
