@@ -47,6 +47,9 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await _open(app, settings, stack)
+            import gc, os
+            if os.environ.get("GCX"):
+                gc.collect(); gc.freeze(); gc.set_threshold(20000, 20, 20)
             yield
 
     app = Application(
@@ -76,7 +79,7 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     http = await stack.enter_async_context(httpx.AsyncClient(timeout=keys.FETCH_TIMEOUT, follow_redirects=False))
     issuer_named = trusted_issuers(settings, app.state.development_issuer, http)
     app.state.renderer = await stack.enter_async_context(Renderer())
-    database = await stack.enter_async_context(service_database(settings))
+    database = await stack.enter_async_context(service_database(settings, app.state.keys))
     app.state.database = database
 
     async def organisation_id(slug: str) -> uuid.UUID | None:

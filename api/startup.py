@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -10,8 +11,9 @@ import asyncpg
 
 import api.tables  # noqa: F401  - a flush needs the metadata whole: foreign keys name tables of other features
 from api import embedded, migrate
-from api.db import Database, open_database
+from api.db import ORGANISATION_SETTING, Database, open_database
 from api.organisations.repository import ensure_organisation
+from api.security import crypto
 from api.settings import Settings
 
 LEAST_VERSION = 15
@@ -23,7 +25,7 @@ class StartupError(Exception):
 
 
 @asynccontextmanager
-async def service_database(settings: Settings) -> AsyncIterator[Database]:
+async def service_database(settings: Settings, keys: crypto.Keys) -> AsyncIterator[Database]:
     """The service's database: of ``DATABASE_URL``, or the embedded one, brought to the newest revision first.
 
     The organisations of the trusted issuers are made where they are missing.
@@ -31,8 +33,8 @@ async def service_database(settings: Settings) -> AsyncIterator[Database]:
     Raises
     ------
     StartupError
-        The server cannot be reached, is too old or not durable, its role has too many rights, or the schema is not
-        the one this release works with.
+        The server cannot be reached, is too old or not durable, its role has too many rights, the schema is not the
+        one this release works with, or the master key is not the one that the clients in it were sealed under.
     EmbeddedError
         The embedded server cannot be had.
     """
@@ -52,7 +54,7 @@ async def service_database(settings: Settings) -> AsyncIterator[Database]:
         async with database.pool.acquire() as connection:
             await check(connection)
             for slug in organisations(settings):
-                await ensure_organisation(connection, slug, slug)
+                await check_master_key(connection, await ensure_organisation(connection, slug, slug), keys)
         yield database
 
 
@@ -89,6 +91,28 @@ async def check(connection: asyncpg.Connection[asyncpg.Record]) -> None:
         )
     if found["unconfined"] is not None:
         raise StartupError(f"row-level security is not enabled and forced on table {found['unconfined']}: restore it")
+
+
+async def check_master_key(
+    connection: asyncpg.Connection[asyncpg.Record], organisation_id: uuid.UUID, keys: crypto.Keys
+) -> None:
+    """Raise `StartupError` unless ``keys`` open the key of the organisation's first client, if it has any.
+
+    With other keys no identifier could be read, and, worse, none would be found: every client would be made anew.
+    """
+    async with connection.transaction():
+        await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
+        first = await connection.fetchrow(
+            "select id, key_wrapped from client where organisation_id = $1 order by id limit 1", organisation_id
+        )
+    if first is None:
+        return
+    try:
+        crypto.unwrap_client_key(keys, first["key_wrapped"], organisation_id=organisation_id, client_id=first["id"])
+    except crypto.Unreadable:
+        raise StartupError(
+            "the master key is not the one that this database's clients were sealed under: set that one"
+        ) from None
 
 
 _OUR_TABLES = """

@@ -7,9 +7,16 @@ import pytest
 from pydantic import SecretStr
 
 from api import migrate
+from api.ids import new_id
+from api.organisations.repository import ensure_organisation
+from api.security import crypto
 from api.settings import IssuerSettings, Settings
 from api.startup import StartupError, check, service_database
-from tests.conftest import Urls
+from tests.conftest import MASTER_KEY, Urls
+from tests.factories import make_client
+
+KEYS = crypto.derive(crypto.parse_master_key(MASTER_KEY))
+OTHER_KEYS = crypto.derive(crypto.parse_master_key(bytes(range(40, 72)).hex()))
 
 
 async def refused(url: str, because: str) -> None:
@@ -84,7 +91,7 @@ async def test_a_server_that_is_not_durable_is_refused(service: asyncpg.Connecti
 async def test_an_unreachable_server_is_told_without_its_password(settings: Settings) -> None:
     url = SecretStr("postgresql://someone:hunter2@127.0.0.1:9/x")
     with pytest.raises(StartupError, match="cannot connect") as caught:
-        async with service_database(settings.model_copy(update={"database_url": url})):
+        async with service_database(settings.model_copy(update={"database_url": url}), KEYS):
             raise AssertionError("it opened")
     assert "hunter2" not in str(caught.value)
 
@@ -92,6 +99,26 @@ async def test_an_unreachable_server_is_told_without_its_password(settings: Sett
 async def test_the_organisations_of_issuers_are_made_once(settings: Settings, superuser: asyncpg.Connection) -> None:
     issuer = IssuerSettings(issuer="https://i.example", organisation="made-at-start", audience="a", jwks={"keys": []})
     for _ in range(2):
-        async with service_database(settings.model_copy(update={"issuers": (issuer,)})):
+        async with service_database(settings.model_copy(update={"issuers": (issuer,)}), KEYS):
             pass
     assert await superuser.fetchval("select count(*) from organisation where slug = 'made-at-start'") == 1
+
+
+async def test_another_master_key_than_the_clients_were_sealed_under_is_refused(
+    settings: Settings, service: asyncpg.Connection
+) -> None:
+    issuer = IssuerSettings(issuer="https://s.example", organisation="sealed", audience="a", jwks={"keys": []})
+    changed = settings.model_copy(update={"issuers": (issuer,)})
+    async with service_database(changed, OTHER_KEYS):
+        pass  # nobody was sealed yet
+    organisation_id, client_id = await ensure_organisation(service, "sealed", "sealed"), new_id()
+    wrapped = crypto.wrap_client_key(
+        KEYS, crypto.new_client_key(), organisation_id=organisation_id, client_id=client_id
+    )
+    await make_client(service, organisation_id, id=client_id, key_wrapped=wrapped)
+    async with service_database(changed, KEYS):
+        pass
+    with pytest.raises(StartupError, match="master key is not the one") as caught:
+        async with service_database(changed, OTHER_KEYS):
+            raise AssertionError("it opened")
+    assert "\n" not in str(caught.value)
