@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MASTER_KEY_MIN_LENGTH = 43
@@ -93,6 +93,13 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=256, description="Service processes that share the port")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged")
 
+    @field_validator("database_url", "database_owner_url")
+    @classmethod
+    def _of_postgresql(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and not given.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("has to be a URL that begins with postgresql://")
+        return given
+
     @model_validator(mode="after")
     def _one_master_key(self) -> Self:
         if self.master_key is not None and self.master_key_file is not None:
@@ -133,6 +140,14 @@ def _read_key(path: Path) -> SecretStr:
 
 def _generated_key(path: Path) -> SecretStr:
     """The key in ``path``, made first if it is not there; of several processes at once, one makes it."""
+    try:
+        _make_key(path)
+    except OSError as error:
+        raise SettingsError(f"cannot make a master key in {path}: {error.strerror}") from error
+    return _read_key(path)
+
+
+def _make_key(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
@@ -146,4 +161,3 @@ def _generated_key(path: Path) -> SecretStr:
             pass
         finally:
             draft.unlink()
-    return _read_key(path)

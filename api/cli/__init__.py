@@ -25,6 +25,7 @@ neither the web framework nor the database."""
 USER_ERRORS = (
     "api.cli.errors.UnusableInput",
     "api.settings.SettingsError",
+    "pydantic_settings.exceptions.SettingsError",
     "api.startup.StartupError",
     "api.embedded.EmbeddedError",
 )

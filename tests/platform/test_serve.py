@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.conftest import MASTER_KEY, Urls
 from tests.platform.embedding import ROOT, nothing_left
@@ -79,6 +80,33 @@ def test_without_a_master_key_it_does_not_start(tmp_path: Path) -> None:
     done = run(tmp_path, "serve", "--port", "0", FATHOMLINE_MASTER_KEY="x")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("fathomline: unusable settings: master_key:")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"FATHOMLINE_ISSUERS": '[{"issuer": "sesame"'}, "issuers"),
+        ({"DATABASE_URL": "mysql://someone:sesame@host/x"}, "DATABASE_URL: .*postgresql://"),
+        ({"DATABASE_URL": "sesame"}, "DATABASE_URL: .*postgresql://"),
+    ],
+    ids=["issuers", "other database", "no url"],
+)
+def test_a_setting_that_cannot_be_read_is_told_in_one_line(tmp_path: Path, wrong: dict[str, str], told: str) -> None:
+    done = run(tmp_path, "serve", "--port", "0", **wrong)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert re.search(told, done.stderr)
+    assert "sesame" not in done.stdout + done.stderr
+
+
+def test_a_data_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    given = environment(tmp_path / "file" / "data", FATHOMLINE_GENERATE_MASTER_KEY="true")
+    del given["FATHOMLINE_MASTER_KEY"]
+    done = subprocess.run(
+        [*COMMAND, "serve", "--port", "0"], cwd=ROOT, env=given, capture_output=True, text=True, timeout=90
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "cannot make a master key in" in done.stderr
 
 
 def test_it_does_not_serve_as_the_owner(tmp_path: Path, database: Urls) -> None:
