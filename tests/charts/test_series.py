@@ -15,7 +15,8 @@ import pytest
 
 import instruments
 from api.charts.draw import svg
-from api.charts.series import BETTER, NARROWEST, NEUTRAL, WIDEST, WORSE, series_chart
+from api.charts.series import NARROWEST, WIDEST, series_chart
+from api.charts.style import BETTER, NEUTRAL, PAPER, WORSE
 from api.charts.text import spread, ticks
 from scoring.progress import Progress, progress
 from scoring.progress_words import summary
@@ -57,6 +58,18 @@ def layers(spec: dict[str, Any], **mark: Any) -> list[dict[str, Any]]:
 def texts(spec: dict[str, Any]) -> list[str]:
     """Labels beside the plot."""
     return [layer["data"]["values"][0]["text"] for layer in layers(spec, type="text")]
+
+
+def label_layers(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """Layers of the labels beside the plot."""
+    return layers(spec, type="text", align="left")
+
+
+def moved(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """Strokes from a line to its label."""
+    return [
+        layer for layer in layers(spec, type="rule") if "x2" in layer["encoding"] and "value" in layer["encoding"]["x"]
+    ]
 
 
 def inside(value: Any) -> Iterator[Any]:
@@ -114,8 +127,8 @@ class TestSpecification:
             ((16.2, 28.4), BETTER, "diamond", "28.4\nrecovered"),
             ((10, 20), BETTER, "diamond", "20\nimproved"),
             ((16, 18), NEUTRAL, "circle", "18\nno reliable change"),
-            ((20, 5), WORSE, "triangle-up", "5\nworse"),
-            ((30, 20), WORSE, "triangle-up", "20\nworse, now clinical"),
+            ((20, 5), WORSE, "triangle-down", "5\nworse"),
+            ((30, 20), WORSE, "triangle-down", "20\nworse, now clinical"),
             ((16.2,), NEUTRAL, "circle", "16.2"),
         ],
     )
@@ -151,20 +164,67 @@ class TestSpecification:
         spec = series_chart(fsfi(16.2, 19))
         (line,) = layers(spec, strokeDash=[6, 4])
         assert line["data"]["values"] == [{"value": pytest.approx(26.7425, abs=1e-4)}]
-        assert "cutoff 26.74" in texts(spec)
+        assert "clinical < 26.74" in texts(spec)
         notes = " ".join(layers(spec, opacity=0)[0]["encoding"]["x"]["axis"]["title"])
-        assert "cutoff 26.74 (c of Jacobson and Truax), clinical below it" in notes
+        assert "cutoff 26.74 (c of Jacobson and Truax; from norms)" in notes
         assert "SD 8.06, reliability 0.86, figures derived" in notes
 
     def test_published_cutoff_is_named(self) -> None:
         (frame,) = layers(series_chart(CASES["no-parameters"]), opacity=0)
         notes = " ".join(frame["encoding"]["x"]["axis"]["title"])
-        assert notes == "Dashed line: cutoff 21 (erectile dysfunction), clinical at and below it."
+        assert notes == "Dashed line: cutoff 21 (erectile dysfunction; read in the source)."
+
+    @pytest.mark.parametrize(
+        ("code", "scale", "values", "label"),
+        [
+            ("iief-5", "total", (9, 18), "clinical ≤ 21"),
+            ("asex", "total", (9, 18), "clinical ≥ 19"),
+            ("csi-16", "total", (40, 60), "clinical < 51.5"),
+            ("gad-7", "total", (9, 18), "clinical > 9.7"),
+        ],
+    )
+    def test_side_of_the_cutoff_is_at_the_line(
+        self, code: str, scale: str, values: tuple[float, float], label: str
+    ) -> None:
+        instrument = instruments.load(code)
+        found = progress(instrument, scale, series(*values, variant=instrument.variant_ids[0]))
+        assert label in texts(series_chart(found))
 
     def test_figures_from_memory_say_so(self) -> None:
-        found = progress(instruments.load("iief-15"), "erectile_function", series(9, 18, variant="standard"))
-        (frame,) = layers(series_chart(found), opacity=0)
-        assert "figures from memory, to be checked" in " ".join(frame["encoding"]["x"]["axis"]["title"])
+        found = progress(instruments.load("iief-15"), "sexual_desire", series(4, 9, variant="standard"))
+        spec = series_chart(found)
+        (frame,) = layers(spec, opacity=0)
+        notes = " ".join(frame["encoding"]["x"]["axis"]["title"])
+        assert "figures from memory, to be checked" in notes
+        assert "(c of Jacobson and Truax; from remembered norms, to be checked)" in notes
+        assert "figures unchecked" in texts(spec), "beside the verdict"
+        assert "From memory, to be checked: the measurement error, the cutoff." in spec["description"]
+        assert "figures unchecked" not in texts(series_chart(fsfi(16.2, 28.4)))
+
+    def test_no_verdict_says_why(self) -> None:
+        assert "error unknown" in texts(series_chart(CASES["no-parameters"]))
+        assert "error unknown" not in texts(series_chart(CASES["no-direction"])), "there is no better or worse at all"
+        assert "error unknown" not in texts(series_chart(CASES["one"]))
+
+    def test_prorated_scores_have_a_white_centre(self) -> None:
+        given = series(18, 15, 12, variant="prorated")
+        given[1] = given[1]._replace(status="prorated")
+        given[2] = given[2]._replace(status="prorated", valid=False)
+        spec = series_chart(progress(PHQ_9, "total", given))
+        (centres,) = layers(spec, type="point", color=PAPER)
+        assert [point["value"] for point in centres["data"]["values"]] == [15], "what is not used has a cross"
+        assert "White centre: prorated" in " ".join(layers(spec, opacity=0)[0]["encoding"]["x"]["axis"]["title"])
+        assert spec["layer"].index(centres) > spec["layer"].index(layers(spec, shape="circle")[-1]), "on top"
+        assert not layers(series_chart(phq(18, 15, 12)), type="point", color=PAPER)
+
+    def test_label_that_had_to_move_is_led_to_from_its_line(self) -> None:
+        spec = series_chart(fsfi(16.2, 28.4))  # band to 24.56, cutoff 26.74 and the verdict at 28.4 crowd each other
+        strokes = {layer["encoding"]["y"]["value"]: layer["encoding"]["y2"]["value"] for layer in moved(spec)}
+        # of 220 pixels for 2..36: 24.56 is drawn at 74, 26.74 at 59.9
+        assert strokes.keys() == {74.0, 59.9}
+        by_place = {layer["encoding"]["y"]["value"]: layer["data"]["values"][0]["text"] for layer in label_layers(spec)}
+        assert [by_place[strokes[at]] for at in (59.9, 74.0)] == ["clinical < 26.74", "reliably better > 24.56"]
+        assert not moved(series_chart(fsfi(30, 18))), "there is room for each beside its line"
 
     def test_no_cutoff_no_band(self) -> None:
         assert not layers(series_chart(CASES["no-cutoff"]), strokeDash=[6, 4])
