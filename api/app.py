@@ -47,9 +47,6 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await _open(app, settings, stack)
-            import gc, os
-            if os.environ.get("GCX"):
-                gc.collect(); gc.freeze(); gc.set_threshold(20000, 20, 20)
             yield
 
     app = Application(
