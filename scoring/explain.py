@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from instruments.conditions import ItemCondition, ScaleCondition, leaves
+from instruments.parts import Sourced
 from instruments.schema import Caseness, Instrument, Item, Scale, ScaleRule, Validity
 from scoring.engine import checked, score
 from scoring.logic import accepted
@@ -68,10 +69,23 @@ def explain(instrument: Instrument, answers: Mapping[str, Any], *, variant: str 
     for place in plan.order:  # a scale after those that it is made of
         scale = instrument.scales[place]
         told[scale.id] = _about_scale(instrument, scale, result, given, values)
-    steps = [step for scale in instrument.scales for step in told[scale.id]]
+    steps = [*_about_variant(instrument, result), *(step for scale in instrument.scales for step in told[scale.id])]
     judged: tuple[Caseness | Validity, ...] = (*instrument.caseness, *instrument.validity)
     rules = [_about_rule(rule, result, given) for rule in judged]
     return Explanation(result, (*steps, *rules))
+
+
+def _about_variant(instrument: Instrument, result: Result) -> list[Step]:
+    """Which of the published ways to score it is; nothing where there is only one."""
+    for variant in instrument.variants:
+        if variant.id == result.variant:
+            inputs = {"variant": variant.id, "source": variant.source, "evidence": variant.evidence}
+            return [Step("variant", "source", f"{variant.id}: {variant.name}; {_known(variant)}", None, inputs)]
+    return []
+
+
+def _known(part: Sourced) -> str:
+    return f"source: {part.source} ({_EVIDENCE[part.evidence]})"
 
 
 def number(value: Fraction | float) -> str:
@@ -110,7 +124,8 @@ def _about_scale(
     values[scale.id] = None
     if len(present) < needed:
         kind = "items" if rule.items is not None else "scales"
-        text = f"no score: {len(present)} of {len(rule.parts)} {kind} have a value, {needed} are needed"
+        have, are = "has" if len(present) == 1 else "have", "is" if needed == 1 else "are"
+        text = f"no score: {len(present)} of {len(rule.parts)} {kind} {have} a value, {needed} {are} needed"
         steps.append(Step(scale.id, "missing", text, None, {"without": [p for p in rule.parts if p not in present]}))
     else:
         total = _combine(steps, scale.id, rule, present)
@@ -120,8 +135,8 @@ def _about_scale(
         values[scale.id] = _transform(steps, scale.id, rule, total, span)
     steps.append(Step(scale.id, "status", f"{outcome.status.replace('_', ' ')}", outcome.value))
     steps += _readings(instrument, scale, outcome)
-    source = f"rule from {scale.source} ({_EVIDENCE[scale.evidence]})"
-    return [*steps, Step(scale.id, "source", source, None, {"source": scale.source, "evidence": scale.evidence})]
+    rests_on = {"source": scale.source, "evidence": scale.evidence}
+    return [*steps, Step(scale.id, "source", f"scoring rule; {_known(scale)}", None, rests_on)]
 
 
 def _answers(scale: str, items: list[Item], given: Mapping[str, int | None]) -> list[Step]:
@@ -209,20 +224,20 @@ def _readings(instrument: Instrument, scale: Scale, outcome: Score) -> list[Step
         return []
     steps: list[Step] = []
     if not outcome.valid:
-        text = f"not interpreted: {', '.join(outcome.flags)}"
-        return [Step(scale.id, "reading", text, None, {"flags": list(outcome.flags)})]
+        why = [rule.id for rule in instrument.validity if rule.suppress and rule.id in outcome.flags]
+        return [Step(scale.id, "reading", f"not interpreted: {', '.join(why)}", None, {"flags": why})]
     cutoffs = {cutoff.id: cutoff for cutoff in instrument.cutoffs}
     for crossing in outcome.cutoffs:
         cutoff = cutoffs[crossing.id]
         words = cutoff.in_words() if crossing.crossed else cutoff.in_words().replace("is ", "is not ", 1)
         crossed = "crossed" if crossing.crossed else "not crossed"
-        text = f"{number(outcome.value)} {words}: cutoff {crossed} ({cutoff.meaning})"
+        text = f"{number(outcome.value)} {words}: cutoff {crossed} ({cutoff.meaning}); {_known(cutoff)}"
         inputs = {"cutoff": cutoff.id, "source": cutoff.source, "evidence": cutoff.evidence}
-        steps.append(Step(scale.id, "reading", f"{text}, source {cutoff.source}", crossing.crossed, inputs))
+        steps.append(Step(scale.id, "reading", text, crossing.crossed, inputs))
     if outcome.band is not None:
         bands = next(bands for bands in instrument.bands if bands.id == outcome.band_set and bands.scale == scale.id)
         inputs = {"band": outcome.band, "band_set": bands.id, "source": bands.source, "evidence": bands.evidence}
-        text = f"band {outcome.band} of set {bands.id}, source {bands.source}"
+        text = f"{number(outcome.value)} lies in band {outcome.band!r} ({bands.id}); {_known(bands)}"
         steps.append(Step(scale.id, "reading", text, None, inputs))
     return steps
 
@@ -242,6 +257,8 @@ def _about_rule(rule: Caseness | Validity, result: Result, given: Mapping[str, i
                 inputs[leaf.item] = given[leaf.item]
             case _:
                 inputs |= {name: given[name] for name in leaf.count}
-    word = {True: "met", False: "not met", None: "not known, unanswered items could decide it"}[met]
-    text = f"{kind} rule {word}: {rule.meaning}; source {rule.source}"
+    word = {True: "met", False: "not met", None: "open, unanswered items could decide it"}[met]
+    # what a rule says is put in brackets where it does not hold, so that nobody reads it as said
+    said = f": {rule.meaning}" if met else f" ({rule.meaning})"
+    text = f"{kind} rule {word}{said}; {_known(rule)}"
     return Step(rule.id, "rule", text, met, inputs)

@@ -62,9 +62,10 @@ def test_prorating_is_shown() -> None:
 
 def test_a_score_that_is_not_there_says_why() -> None:
     lines = lines_of("desire", {"1": 3})
-    assert "no score: 1 of 2 items have a value, 2 are needed" in lines
+    assert "no score: 1 of 2 items has a value, 2 are needed" in lines
     assert "insufficient" in lines
     assert "no score: 0 of 6 scales have a value, 6 are needed" in lines_of("total", {})
+    assert "no score: 0 of 2 items have a value, 1 is needed" in lines_of("desire", {}, variant="prorated")
 
 
 def test_reversing_and_options_that_do_not_apply_are_shown() -> None:
@@ -105,16 +106,28 @@ def test_weights_enter_the_range_that_is_rescaled() -> None:
 
 def test_bands_cutoffs_and_what_is_held_back() -> None:
     lines = lines_of("total", {i.id: 3 for i in FSFI.items})
-    assert any(
-        "cutoff crossed (at risk of sexual dysfunction), source 10.1080/00926230590475206" in line for line in lines
-    )
+    assert (
+        "21.6 is at most 26.55: cutoff crossed (at risk of sexual dysfunction); "
+        "source: 10.1080/00926230590475206 (read in the source)"
+    ) in lines
     lines = lines_of("total", {i.id: 5 for i in FSFI.items})
     assert any(line.startswith("36 is not at most 26.55: cutoff not crossed") for line in lines)
     none = {i.id: 0 if 0 in i.options else 1 for i in FSFI.items}
+    # the flag zero-answers is there too, but holds nothing back
     assert "not interpreted: too-little-activity" in lines_of("total", none)
     phq = instruments.load("phq-9")
     lines = lines_of("total", {i.id: i.options[0] for i in phq.items}, phq)
-    assert any(line.startswith("band ") and ", source " in line for line in lines)
+    assert "0 lies in band 'minimal' (severity); source: CamCOPS phq9.py (read in the source)" in lines
+
+
+def test_the_variant_says_what_it_rests_on() -> None:
+    phq = instruments.load("phq-9")
+    (line,) = lines_of("variant", {"1": 1}, phq)
+    assert line.startswith("prorated: the total from at least seven of nine items; source: ")
+    assert line.endswith(" (from memory, to be checked)")
+    (line,) = lines_of("variant", {"1": 1}, phq, variant="strict")
+    assert line.startswith("strict: ")
+    assert lines_of("variant", {}, instruments.load("who-5")) == [], "there is only one way"
 
 
 def test_rules_are_told_as_met_not_met_or_unknown() -> None:
@@ -126,11 +139,17 @@ def test_rules_are_told_as_met_not_met_or_unknown() -> None:
         caseness=[{"id": "case"} | rule],
         validity=[count | sourced()],
     )
-    assert lines_of("case", {"1": 2}, world) == ["caseness rule met: m; source invented"]
-    assert lines_of("case", {"1": 0, "2": 0}, world) == ["caseness rule not met: m; source invented"]
-    assert lines_of("case", {"1": 1}, world)[0].startswith("caseness rule not known, unanswered items could decide it")
-    assert lines_of("odd", {"1": 0, "2": 0}, world) == ["validity rule met: m; source invented"]
-    assert lines_of("odd", {"1": 0, "2": 1}, world) == ["validity rule not met: m; source invented"]
+    assert lines_of("case", {"1": 2}, world) == ["caseness rule met: m; source: invented (derived, not published)"]
+    assert lines_of("case", {"1": 0, "2": 0}, world) == [
+        "caseness rule not met (m); source: invented (derived, not published)"
+    ]
+    assert lines_of("case", {"1": 1}, world)[0].startswith("caseness rule open, unanswered items could decide it (m); ")
+    assert lines_of("odd", {"1": 0, "2": 0}, world) == [
+        "validity rule met: m; source: invented (derived, not published)"
+    ]
+    assert lines_of("odd", {"1": 0, "2": 1}, world) == [
+        "validity rule not met (m); source: invented (derived, not published)"
+    ]
     (step,) = [s for s in scoring.explain(world, {"1": 2, "2": None}).steps if s.about == "case"]
     assert step.inputs == {"1": 2, "a": None}
 
