@@ -271,3 +271,17 @@ def test_fsfi_of_all_fives_is_36_however_it_is_given() -> None:
     answers = {i.id: 5 for i in FSFI.items}
     assert scoring.score(FSFI, answers).scores["total"].value == 36.0
     assert scoring.score_frame(FSFI, pd.DataFrame([answers]))["total"].tolist() == [36.0]
+
+
+def test_rules_that_count_the_same_items_for_other_answers_do_not_share_a_count() -> None:
+    when = {"zeros": [0], "twos": [2], "any-zero": [0]}
+    rules = [
+        {"id": name, "meaning": "m", "scales": ["a"], "when": {"count": ["1", "2"], "one_of": values, "needed": needed}}
+        | sourced()
+        for (name, values), needed in zip(when.items(), (2, 2, 1), strict=True)
+    ]
+    world = instrument(
+        items=[item("1"), item("2")], scales=[scale("a", items=["1", "2"], min=0, max=4)], validity=rules
+    )
+    frame = pd.DataFrame({"1": [0, 2, 0, 1], "2": [0, 2, 1, 1]})
+    assert list(scoring.score_frame(world, frame)["flags"]) == ["zeros;any-zero", "twos", "any-zero", ""]
