@@ -116,7 +116,7 @@ def _stored(stack: ExitStack, number: int) -> tuple[Service, list[str], str]:
     for day in range(SERIES_LENGTH):
         form["answered_at"] = f"2025-01-{day + 1:02}T09:00:00Z"
         sample = running.call("POST", "/v1/responses", form, **{"Idempotency-Key": str(uuid.uuid4())})
-    asyncio.run(_fill(lease.url_service, sample["id"], number))
+    asyncio.run(_fill(lease.url_owner, sample["id"], number))
     return running, bodies, first
 
 

@@ -20,6 +20,7 @@ from api.db import SessionDep, get_database
 from api.openapi import declare
 from api.paging import DEFAULT_PAGE, Cursor, Limit, next_link
 from api.problems import AnswersInvalid, IdempotencyKeyReused, NotFound, RequestInvalid, problems
+from api.query import only_known_parameters
 from api.records.audit import AuditDep, audit_of
 from api.responses import schemas, service
 from api.responses.idempotency import IdempotencyKeyInvalid, fingerprint, key_of
@@ -98,6 +99,8 @@ async def record_response(request: Request) -> Response:
     """Score one completed form and keep it. The answer comes after the form has been stored durably."""
     principal = await authenticate(request)
     principal.allow(SCOPE)
+    if request.scope["query_string"]:
+        await only_known_parameters(request)
     key = key_of(request.scope["headers"])
     state = request.scope["state"]
     given = state.get("json", _ABSENT)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -37,10 +38,10 @@ def ask(researcher: httpx.AsyncClient) -> Asks:
 
 
 @pytest.fixture
-def stored(app: FastAPI, tenant: Tenant) -> Stores:
-    """Writes people into the test's organisation."""
+def stored(owner: asyncpg.Connection, tenant: Tenant) -> Stores:
+    """Writes people into the test's organisation, as the owner of the tables: only it may write scores as they are."""
 
     async def stores(persons: Sequence[Person]) -> list[Any]:
-        return list(await store(app.state.database, tenant.id, persons))
+        return list(await store(owner, tenant.id, persons))
 
     return stores

@@ -13,7 +13,6 @@ import asyncpg
 import pandas as pd
 
 from api.clients.codes import gender_group
-from api.db import Database
 from api.ids import new_id
 from instruments import load
 
@@ -43,7 +42,7 @@ def people(number: int, person: Person) -> list[Person]:
     return [replace(person) for _ in range(number)]
 
 
-async def store(database: Database, organisation_id: uuid.UUID, persons: Sequence[Person]) -> list[uuid.UUID]:
+async def store(owner: asyncpg.Connection, organisation_id: uuid.UUID, persons: Sequence[Person]) -> list[uuid.UUID]:
     """Write them all; their ids."""
     clients, responses, scores = [], [], []
     made = datetime(2019, 1, 1, tzinfo=UTC)
@@ -73,21 +72,21 @@ async def store(database: Database, organisation_id: uuid.UUID, persons: Sequenc
             for scale, given in ((person.scale, value), *person.others):
                 status = "complete" if given is not None else "insufficient"
                 scores.append((organisation_id, response, scale, given, status, person.valid))
-    async with database.pool.acquire() as connection, connection.transaction():
-        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+    async with owner.transaction():
+        await owner.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
         await _insert(
-            connection,
+            owner,
             "client (organisation_id, id, key_wrapped, birth_year, gender, research_consent, created_at, updated_at, "
             "version)",
             clients,
         )
         await _insert(
-            connection,
+            owner,
             "response (organisation_id, id, client_id, instrument, instrument_version, definition_checksum, variant, "
             "answers, answered_at, recorded_at, recorded_by, document, valid)",
             responses,
         )
-        await _insert(connection, "score (organisation_id, response_id, scale, value, status, valid)", scores)
+        await _insert(owner, "score (organisation_id, response_id, scale, value, status, valid)", scores)
     return [client[1] for client in clients]
 
 

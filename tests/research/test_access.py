@@ -44,9 +44,11 @@ async def test_a_researcher_reaches_nothing_else(researcher: httpx.AsyncClient, 
         assert (answer.status_code == 403) == (operation.path != PATH), answer.text
 
 
-async def test_other_organisations_never_count(app: FastAPI, other_tenant: Tenant, stored: Stores, ask: Asks) -> None:
+async def test_other_organisations_never_count(
+    owner: asyncpg.Connection, other_tenant: Tenant, stored: Stores, ask: Asks
+) -> None:
     await stored(people(12, Person([(2025, 10.0)])))
-    await store(app.state.database, other_tenant.id, people(30, Person([(2025, 20.0)])))
+    await store(owner, other_tenant.id, people(30, Person([(2025, 20.0)])))
     (cell,) = (await ask())["cells"]
     assert (cell["n_people"], cell["mean"]) == (12, 10.0)
 
