@@ -61,6 +61,9 @@ class Cutoff(Comparison, Sourced):
     primary: bool = Field(default=True, description="reported with every result; others are listed only")
     sensitivity: Decimal | None = Field(default=None, ge=0, le=1)
     specificity: Decimal | None = Field(default=None, ge=0, le=1)
+    accuracy_evidence: Evidence | None = Field(
+        default=None, description="of sensitivity and specificity, where that is not the evidence of the cutoff"
+    )
     sample: str | None = None
     n: int | None = Field(default=None, ge=1)
 
@@ -68,6 +71,8 @@ class Cutoff(Comparison, Sourced):
     def _one_threshold(self) -> Self:
         if self.one_of is not None:
             raise ValueError("a cutoff is at_least, at_most, above or below one number")
+        if self.accuracy_evidence is not None and self.sensitivity is None and self.specificity is None:
+            raise ValueError("accuracy_evidence goes with sensitivity or specificity")
         return self
 
 

@@ -171,10 +171,18 @@ class ProgressCutoff:
             "n": None if published is None else published.n,
             "sensitivity": _number(published and published.sensitivity),
             "specificity": _number(published and published.specificity),
+            "accuracy_evidence": None if published is None else _of_accuracy(published),
             "source": "; ".join(dict.fromkeys(part.source for part in rests_on)),
             "evidence": self.evidence,
             "note": None if published is None else published.note,
         }
+
+
+def _of_accuracy(published: PublishedCutoff) -> Evidence | None:
+    """How well sensitivity and specificity are known; None where there are none."""
+    if published.sensitivity is None and published.specificity is None:
+        return None
+    return published.accuracy_evidence or published.evidence
 
 
 def _norm_document(norm: Norm) -> dict[str, Any]:

@@ -122,6 +122,7 @@ class ProgressCutoff(Closed):
     n: int | None
     sensitivity: float | None
     specificity: float | None
+    accuracy_evidence: Evidence | None = Field(description="Of sensitivity and specificity")
     source: str = Field(description="Of a published one; of one from norms, the norms' sources")
     evidence: Evidence = Field(description="`memory` also where a norm is from memory; `derived` from other norms")
     note: str | None

@@ -51,9 +51,27 @@ def test_cutoffs_say_what_they_rest_on() -> None:
     assert (computed["clinical_side"], published["clinical_side"]) == ("below", "at_most")
     assert (published["source"], published["evidence"]) == ("10.1080/00926230590475206", "read")
     assert (published["sensitivity"], published["specificity"]) == (0.707, 0.881)
+    assert published["accuracy_evidence"] == "memory", "the cutoff was read, these were not"
+    assert computed["accuracy_evidence"] is None
     assert published["norms"] == []
     assert (computed["source"], computed["evidence"]) == ("10.1111/jsm.12778", "derived")
     assert [norm["evidence"] for norm in computed["norms"]] == ["read", "read"]
+
+
+@pytest.mark.parametrize(
+    ("members", "evidence"),
+    [
+        ({}, None),
+        ({"sensitivity": 0.8}, "derived"),
+        ({"specificity": 0.8}, "derived"),
+        ({"specificity": 0.8, "accuracy_evidence": "read"}, "read"),
+    ],
+)
+def test_accuracy_is_as_well_known_as_its_cutoff_unless_told_otherwise(
+    members: dict[str, object], evidence: str | None
+) -> None:
+    found = figures(invented(cutoffs=[CUTOFF | {"at_least": 10} | members]), "total", "prorated")
+    assert found.document["cutoffs"][0]["accuracy_evidence"] == evidence
 
 
 def test_phq_9() -> None:
