@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 import api.logging
 from api import problems
@@ -23,6 +23,7 @@ from api.metrics import Metrics
 from api.middleware import BodyGuard, Shell
 from api.openapi import Application
 from api.progress.router import router as progress
+from api.query import only_known_parameters
 from api.research.router import router as research
 from api.responses.router import recording
 from api.responses.router import router as responses
@@ -55,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=_DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        dependencies=[Depends(only_known_parameters)],
         docs_url=None,  # FastAPI's pages load their scripts from a CDN; the document itself is at /openapi.json
         redoc_url=None,
         redirect_slashes=False,  # a redirect would repeat the path, ids and all, in a header that proxies log

@@ -38,7 +38,7 @@ CLIENT_GONE: Final = 499
 """Status in log and metrics of a request whose client hung up, or that was cut off when the service stopped."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
-_JSON = re.compile(rb"application/(?:json|[a-z0-9.]+\+json)(?:\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
+_JSON = re.compile(rb"application/(?:json|[a-z0-9.-]+\+json)(?:\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
 
 _SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"cache-control", b"no-store"),

@@ -45,9 +45,10 @@ def clean_external_id(text: str) -> str:
     PydanticCustomError
         Empty or too long, or with characters that are no printed text.
     """
-    # Not isprintable(): an identifier may contain a no-break space. Cs are lone surrogates, Co and Cn no characters.
-    if any(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp") for char in text):
-        raise PydanticCustomError("control_character", "has no control characters and no line breaks")
+    # Not isprintable(): an identifier may contain a no-break space. Cs are lone surrogates, Co and Cn no characters; Cf
+    # are seen by nobody (zero width, marks of byte order and direction): with one, a client would be made anew.
+    if any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for char in text):
+        raise PydanticCustomError("control_character", "has no invisible or control characters and no line breaks")
     text = normalise_external_id(text)
     if not 1 <= len(text) <= LONGEST_EXTERNAL_ID:
         raise PydanticCustomError("length", f"has 1 to {LONGEST_EXTERNAL_ID} characters besides surrounding space")

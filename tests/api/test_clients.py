@@ -148,6 +148,9 @@ class TestCreate:
             ({"external_id": "a\u0085b"}, "/external_id", "control-character"),
             ({"external_id": "a\u2028b"}, "/external_id", "control-character"),
             ({"external_id": "a\ue000"}, "/external_id", "control-character"),
+            ({"external_id": "a\u200b"}, "/external_id", "control-character"),
+            ({"external_id": "\ufeffa"}, "/external_id", "control-character"),
+            ({"external_id": "a\u202eb"}, "/external_id", "control-character"),
             ({"external_id": 17}, "/external_id", "string-type"),
             ({"external_id": ["A"]}, "/external_id", "string-type"),
             ({"birth_year": 84}, "/birth_year", "year-implausible"),
@@ -188,11 +191,7 @@ class TestFind:
 
     @pytest.mark.parametrize("given", ["", "%20", "a%00b", "x" * 201, "x" * 900, "%ED%A0%80"])
     async def test_bad_external_id(self, ehr: Person, given: str) -> None:
-        answer = await ehr.http.get(f"{PATH}?external_id={given}")
-        if given == "%ED%A0%80":  # no UTF-8: decoded as replacement characters, which nobody has
-            assert answer.json()["items"] == []
-        else:
-            assert [place for place, _ in faults(answer)] == ["external_id"]
+        assert [place for place, _ in faults(await ehr.http.get(f"{PATH}?external_id={given}"))] == ["external_id"]
 
     async def test_pages(self, ehr: Person) -> None:
         made = [await ehr.client() for _ in range(5)]

@@ -156,6 +156,12 @@ class TestSize:
         assert (answer.status_code, answer.json()["type"]) == (408, "/problems/request-timeout")
 
 
+@pytest.mark.parametrize("body", [b"[]", b'"text"', b"7"])
+async def test_what_is_no_object_is_told_in_plain_words(clinician: httpx.AsyncClient, body: bytes) -> None:
+    (fault,) = (await clinician.post(PATH, content=body, headers=JSON)).json()["errors"]
+    assert (fault["pointer"], fault["detail"]) == ("", "has to be an object")
+
+
 class TestMediaType:
     @pytest.mark.parametrize(
         "kind",
@@ -164,6 +170,7 @@ class TestMediaType:
             "application/json; charset=utf-8",
             'Application/JSON;charset="UTF-8"',
             "application/fhir+json",
+            "application/merge-patch+json",
         ],
     )
     async def test_taken(self, clinician: httpx.AsyncClient, kind: str) -> None:

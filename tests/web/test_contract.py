@@ -76,9 +76,12 @@ WITH_IDS: Final = [operation for operation in PROTECTED if operation.id_paramete
 ANSWERS: Final = {str(item): 5 for item in range(1, 20)}
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "changeClient": {"json": {"partnered": True}},
+    "createClient": {"json": {}},
     "drawProgress": {"params": {"instrument": "fsfi"}},
     "readProgressSpecification": {"params": {"instrument": "fsfi"}},
     "readAggregates": {"params": {"instrument": "fsfi", "scale": "total"}},
+    "recordResponse": {"json": {"client_id": str(uuid.UUID(int=0))}, "headers": {"Idempotency-Key": "example"}},
+    "scoreAnswers": {"json": {"answers": ANSWERS}},
 }
 """By operation id: what `httpx` takes for a request that is good but for its ids (`params`, `json`, `headers`)."""
 
@@ -137,6 +140,10 @@ class TestDocument:
         if operation.id_parameters:
             assert {"404", "422"} <= operation.spec["responses"].keys()
 
+    @pytest.mark.parametrize("operation", PROTECTED, ids=names)
+    def test_unknown_parameters_are_answered_for(self, operation: Operation) -> None:
+        assert "422" in operation.spec["responses"]
+
     def test_the_frameworks_own_error_is_gone(self) -> None:
         assert "ValidationError" not in document()
 
@@ -189,6 +196,54 @@ class TestAccess:
                 for request in (*EMPTY, {"params": queries}, {"json": {"a": word}}, {"json": []}):
                     answer = await ask(client, operation, url, **request)
                     assert answer.status_code < 500, (url, request, answer.text)
+
+
+class TestQueries:
+    @pytest.mark.parametrize("operation", PROTECTED, ids=names)
+    async def test_what_an_operation_does_not_know_is_refused(self, running: Service, operation: Operation) -> None:
+        role = next(role for role in ROLES if operation.scope in ROLES[role])
+        request = example(operation)
+        params = request.get("params", {}) | {"external-id": "a", "Dry_Run": ""}
+        async with running.client(role) as client:
+            url = operation.url(**dict.fromkeys(operation.id_parameters, str(uuid.uuid4())))
+            answer = await ask(client, operation, url, **request | {"params": params})
+        found = {(fault.get("parameter"), fault["code"]) for fault in answer.json()["errors"]}
+        assert answer.status_code == 422
+        assert {("external-id", "extra-forbidden"), ("Dry_Run", "extra-forbidden")} <= found
+
+    @pytest.mark.parametrize("operation", PROTECTED, ids=names)
+    async def test_who_has_no_token_learns_that_first(self, running: Service, operation: Operation) -> None:
+        async with running.client() as client:
+            answer = await ask(client, operation, operation.url(), params={"colour": "red"})
+        assert answer.status_code == 401
+
+    @pytest.mark.parametrize(
+        ("query", "faults"),
+        [
+            ("external_id=a&external_id=b", [("external_id", "repeated")]),
+            ("limit=1&limit=1", [("limit", "repeated")]),
+            ("external_id=M%FCller", [("external_id", "not-utf-8")]),
+            ("a=1&a=2&b", [("a", "extra-forbidden"), ("b", "extra-forbidden")]),
+            ("=", [("", "extra-forbidden")]),
+            ("%FF=1", [("?", "extra-forbidden")]),
+        ],
+    )
+    async def test_what_could_be_read_in_two_ways_is_refused(
+        self, running: Service, query: str, faults: list[tuple[str, str]]
+    ) -> None:
+        async with running.client("ehr") as client:
+            answer = await client.get(f"/v1/clients?{query}")
+        assert answer.status_code == 422
+        assert [(fault.get("parameter"), fault["code"]) for fault in answer.json()["errors"]] == faults
+
+    async def test_a_list_may_be_given_in_parts(self, running: Service) -> None:
+        query = "instrument=fsfi&scale=total&group_by=age_band&group_by=calendar_year"
+        async with running.client("researcher") as client:
+            assert (await client.get(f"/v1/research/aggregates?{query}")).status_code == 200
+
+    async def test_what_machines_add_to_public_paths_is_overlooked(self, running: Service) -> None:
+        async with running.client() as client:
+            assert (await client.get("/health/live?t=1&t=2")).status_code == 200
 
 
 def recording(client_id: str) -> dict[str, Any]:
