@@ -62,7 +62,7 @@ async def listed(
 
 @router.get("/v1/things/{thing_id}", operation_id="readThing", responses=problems())
 async def read(
-    thing_id: uuid.UUID, principal: Annotated[Principal, Depends(require("clients:read"))]
+    thing_id: uuid.UUID, principal: Annotated[Principal, Depends(require("clients:read"))], q: str = ""
 ) -> dict[str, str]:
     return {"id": str(thing_id), "subject": principal.subject}
 
