@@ -64,6 +64,12 @@ def _confine(session: Session, _: SessionTransaction, connection: Connection) ->
     )
 
 
+CONNECT_TIMEOUT = 10.0
+"""Seconds in which the server has to take a new connection."""
+SILENCE = 5.0
+"""Seconds that the server may be silent for after its own limit on a statement has passed."""
+
+
 @dataclass(frozen=True)
 class Database:
     """What a running service holds of its database."""
@@ -93,7 +99,7 @@ def create_engine(url: str, settings: Settings, **options: Any) -> AsyncEngine:
         "max_overflow": 0,
         "pool_pre_ping": True,  # a restarted server costs one round trip, not a failed request
         "hide_parameters": True,  # parameters are health data: never in a log or a traceback
-        "connect_args": {"server_settings": _server_settings(settings), "async_creator_fn": _connect},
+        "connect_args": {"async_creator_fn": _connect, **_connection_options(settings)},
     }
     if "poolclass" in options:
         del chosen["pool_size"], chosen["max_overflow"]
@@ -111,7 +117,7 @@ async def create_pool(url: str, settings: Settings) -> asyncpg.Pool[asyncpg.Reco
         max_queries=0x7FFF_FFFF,  # a connection is not replaced for its age: each new one prepares its statements anew
         reset=_nothing_to_reset,
         connect=_connect,
-        server_settings=_server_settings(settings),
+        **_connection_options(settings),
     )
     assert pool is not None  # noqa: S101  - only `None` for a pool made inside another event loop's `async with`
     return pool
@@ -131,6 +137,15 @@ async def _nothing_to_reset(_: object) -> None:
     Whoever takes a connection of this pool changes no session state: settings are made for one transaction, and a
     transaction that is left open is rolled back by the driver in any case.
     """
+
+
+def _connection_options(settings: Settings) -> dict[str, Any]:
+    """What each connection is opened with. A server that has stopped to answer keeps no time, so the driver does too."""
+    return {
+        "timeout": CONNECT_TIMEOUT,
+        "command_timeout": settings.statement_timeout + SILENCE,
+        "server_settings": _server_settings(settings),
+    }
 
 
 def _server_settings(settings: Settings) -> dict[str, str]:

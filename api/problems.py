@@ -342,6 +342,7 @@ _BY_STATUS: Final[Mapping[int, type[Problem]]] = {
 
 _DATABASE_GONE: Final = (
     ConnectionError,
+    TimeoutError,  # the server keeps silent; whatever else has a time limit answers for it itself
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # the server died with a connection in the pool, and the driver has not yet noticed
     asyncpg.PostgresConnectionError,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +16,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+import api.db
 from api import migrate
 from api.app import create_app
 from api.embedded import acquire
@@ -21,6 +24,7 @@ from api.organisations.repository import ensure_organisation
 from api.settings import Settings
 from tests.api.people import Person, problem, web
 from tests.conftest import Urls
+from tests.platform.embedding import servers
 
 
 @asynccontextmanager
@@ -154,6 +158,38 @@ class TestDatabaseGone:
                 assert (await ehr.respond(client_id, key="first")).content == first.content
                 assert (await ehr.http.get(f"/v1/clients/{client_id}")).status_code == 200
                 assert (await ehr.http.get("/health/ready")).status_code == 200
+
+    async def test_server_falls_silent(
+        self, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Frozen, or behind a network that swallows everything: connections stand, and nothing comes back."""
+        monkeypatch.setattr(api.db, "SILENCE", 0.5)
+        hasty = settings.model_copy(update={"statement_timeout": 0.5})
+        with await asyncio.to_thread(acquire, tmp_path) as held:
+            await asyncio.to_thread(migrate.upgrade, held.url_owner)
+            urls = Urls(held.url_service, held.url_owner, held.url_owner)
+            async with service_on(urls, hasty) as app, web(app, "demo", "ehr") as http:
+                ehr = Person(http)
+                client_id = await ehr.client()
+                frozen = servers(tmp_path)
+                for pid in frozen:
+                    os.kill(pid, signal.SIGSTOP)
+                try:
+                    async with asyncio.timeout(30):
+                        answers = await asyncio.gather(
+                            ehr.respond(client_id, key="k"),
+                            http.get(f"/v1/clients/{client_id}"),
+                            http.get(f"/v1/clients/{client_id}/progress"),
+                            http.post("/v1/clients", json={}),
+                            http.get("/health/ready"),
+                        )
+                finally:
+                    for pid in frozen:
+                        os.kill(pid, signal.SIGCONT)
+                for answer in answers:
+                    problem(answer, 503, "service-unavailable")
+                assert (await ehr.respond(client_id, key="k")).status_code == 201
+                assert (await http.get(f"/v1/clients/{client_id}")).status_code == 200
 
 
 async def test_more_refusals_at_once_than_connections(ehr: Person) -> None:
