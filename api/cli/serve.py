@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import errno
 import gc
+import multiprocessing
+import os
+import signal
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -109,7 +113,15 @@ def application() -> Any:
     """The application of one of several workers, which read the settings from the environment anew."""
     from api.app import create_app
 
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_leave_with, args=(parent,), name="fathomline-parent", daemon=True).start()
     return _telling(create_app(Settings()))
+
+
+def _leave_with(parent: Any) -> None:
+    """End this worker once its parent has gone in whatever way: it would keep the port and the database."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _settle() -> None:

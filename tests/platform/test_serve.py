@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.conftest import MASTER_KEY, Urls
-from tests.platform.embedding import ROOT, nothing_left
+from tests.platform.embedding import ROOT, keepers, nothing_left, wait_until
 
 COMMAND = [sys.executable, "-c", "from api.cli import main; main()"]
 
@@ -62,6 +62,27 @@ def test_it_serves_on_the_embedded_database_and_takes_it_along(tmp_path: Path) -
         served.send_signal(signal.SIGTERM)
         served.wait(60)
     nothing_left(tmp_path)
+
+
+def test_workers_leave_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    port = free_port()
+    command = [*COMMAND, "serve", "--port", str(port), "--workers", "2"]
+    served = subprocess.Popen(command, cwd=ROOT, env=environment(tmp_path))
+    try:
+        wait_until(lambda: _answers(port), "ready")
+    finally:
+        served.kill()
+        served.wait(10)
+    wait_until(lambda: not _answers(port), "the port free")
+    wait_until(lambda: not keepers(tmp_path), "the keeper gone")
+    nothing_left(tmp_path)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_a_taken_port_is_one_line_before_anything_starts(tmp_path: Path) -> None:
