@@ -14,8 +14,11 @@ from typing import Any, Final, TextIO
 import orjson
 import structlog
 
-_QUIET: Final = ("uvicorn.access", "httpx", "httpcore")
-"""Loggers that write whole URLs, with ids and queries in them; our own line a request stands for them."""
+_QUIET: Final = ("uvicorn.access", "httpx", "httpcore", "procrastinate", "procrastinate.worker.worker")
+"""Loggers that write whole URLs or arguments of jobs, with ids in them; our own line a request or run stands for it."""
+
+_MUTE: Final = ("procrastinate.worker", "psycopg.pool")
+"""Loggers that quote a failed job's arguments, and the address of a server; what failed is told by ourselves."""
 
 
 logger: Any = structlog.get_logger("fathomline")
@@ -97,3 +100,5 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
         quiet.handlers.clear()
         quiet.setLevel(logging.WARNING)
         quiet.propagate = True
+    for name in _MUTE:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -87,6 +87,9 @@ class Settings(BaseSettings):
         default=1_000.0, ge=0, description="Requests a second of one principal in one process; 0: as many as it likes"
     )
     rate_burst: int = Field(default=10_000, ge=1, description="Requests that a principal may send ahead of that rate")
+    idempotency_days: int = Field(
+        default=30, ge=1, le=3_650, description="Days for which an idempotency key is kept at least"
+    )
     smallest_cell: int = Field(default=11, ge=5, description="Smallest group of people that research output may show")
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=0, le=65_535, description="TCP port to listen on; 0: any free one")

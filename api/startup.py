@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import asyncpg
 
 import api.tables  # noqa: F401  - a flush needs the metadata whole: foreign keys name tables of other features
 from api import embedded, migrate
-from api.db import ORGANISATION_SETTING, Database, open_database
+from api.db import CONNECT_TIMEOUT, ORGANISATION_SETTING, Database, driver_url, open_database
 from api.organisations.repository import ensure_organisation
 from api.security import crypto
 from api.settings import Settings
@@ -39,18 +39,9 @@ async def service_database(settings: Settings, keys: crypto.Keys) -> AsyncIterat
         The embedded server cannot be had.
     """
     async with AsyncExitStack() as stack:
-        if settings.database_url is not None:
-            url = settings.database_url.get_secret_value()
-        else:
-            lease = await asyncio.to_thread(embedded.acquire, settings.data)
-            stack.push_async_callback(asyncio.to_thread, lease.close)
-            await asyncio.to_thread(migrate.upgrade, lease.url_owner)
-            url = lease.url_service
-        try:
+        url = await stack.enter_async_context(_url(settings))
+        with _connecting():
             database = await stack.enter_async_context(open_database(url, settings))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            # The driver's own message may quote the URL, and with it the password.
-            raise StartupError(f"cannot connect to the database of DATABASE_URL ({type(error).__name__})") from None
         async with database.pool.acquire() as connection:
             await check(connection)
             for slug in organisations(settings):
@@ -62,6 +53,48 @@ def organisations(settings: Settings) -> list[str]:
     """Slugs that there has to be an organisation for; the development issuer speaks for any, and starts with one."""
     slugs = [issuer.organisation for issuer in settings.issuers]
     return [*slugs, DEVELOPMENT_ORGANISATION] if settings.development_issuer else slugs
+
+
+@asynccontextmanager
+async def checked_url(settings: Settings) -> AsyncIterator[str]:
+    """The URL of the same database for the role of the service, once checked, for who brings connections of his own.
+
+    Raises as `service_database`, but for the master key, which is not asked for.
+    """
+    async with _url(settings) as url:
+        with _connecting():
+            connection = await asyncpg.connect(
+                driver_url(url, "asyncpg").set(drivername="postgresql").render_as_string(hide_password=False),
+                timeout=CONNECT_TIMEOUT,
+            )
+        try:
+            await check(connection)
+        finally:
+            await connection.close()
+        yield url
+
+
+@asynccontextmanager
+async def _url(settings: Settings) -> AsyncIterator[str]:
+    """Of ``DATABASE_URL``, or of the embedded server, held until the end and brought to the newest revision."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    lease = await asyncio.to_thread(embedded.acquire, settings.data)
+    try:
+        await asyncio.to_thread(migrate.upgrade, lease.url_owner)
+        yield lease.url_service
+    finally:
+        await asyncio.to_thread(lease.close)
+
+
+@contextmanager
+def _connecting() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # The driver's own message may quote the URL, and with it the password.
+        raise StartupError(f"cannot connect to the database of DATABASE_URL ({type(error).__name__})") from None
 
 
 async def check(connection: asyncpg.Connection[asyncpg.Record]) -> None:

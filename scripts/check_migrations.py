@@ -19,13 +19,15 @@ from api import embedded, migrate
 
 
 def leftovers(connection: Connection) -> list[str]:
-    """What a downgrade to nothing has left in the schema."""
+    """What a downgrade to nothing has left in our schema, or as another one."""
     with connection.begin():
         rows = connection.execute(
             text(
                 "select relname from pg_class where relnamespace = to_regnamespace('public') "
                 "and relname not like 'alembic_version%' "
-                "union all select proname from pg_proc where pronamespace = to_regnamespace('public')"
+                "union all select proname from pg_proc where pronamespace = to_regnamespace('public') "
+                "union all select nspname from pg_namespace "
+                "where nspname not in ('public', 'information_schema') and nspname not like 'pg\\_%'"
             )
         )
         return [row[0] for row in rows]

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 COMMANDS = {
     "serve": "serve",
     "migrate": "serve",
+    "worker": "worker",
     "token": "token",
     "demo": "demo",
     "score": "score",

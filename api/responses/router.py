@@ -62,7 +62,8 @@ _DECLARED: Final[dict[str, Any]] = {
             "in": "header",
             "required": False,
             "description": "A random string for each form, quoted or bare; the same one repeats the request safely. "
-            "Kept as long as the response. Without one, a repetition is recorded as another response.",
+            "Kept for at least 30 days, unless the operator has set another time (`FATHOMLINE_IDEMPOTENCY_DAYS`); "
+            "after it, and without a key, a repetition is recorded as another response.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 257},
         }
     ],

@@ -95,7 +95,7 @@ class IdempotencyKeyRow(SQLModel, table=True):
     """Which response a caller's `Idempotency-Key` made, and the hash of the request that made it.
 
     Written before the response inside one transaction (it is what serialises concurrent duplicates), hence no foreign
-    key to it.
+    key to it. Forgotten when old, by a job (see `api.jobs`).
     """
 
     __tablename__ = "idempotency_key"
@@ -104,4 +104,4 @@ class IdempotencyKeyRow(SQLModel, table=True):
     key: str = Field(primary_key=True, sa_type=Text)
     request_hash: bytes
     response_id: uuid.UUID
-    created_at: datetime = Field(sa_type=DateTime(timezone=True))
+    created_at: datetime = Field(sa_type=DateTime(timezone=True), index=True)

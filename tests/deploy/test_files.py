@@ -77,11 +77,19 @@ def test_the_composition_names_files_that_there_are(copied: Path) -> None:
             assert source in whole["volumes"] or (copied / source).is_file()
 
 
+def test_the_worker_works_on_the_migrated_database_and_has_no_master_key() -> None:
+    worker = composition()["services"]["worker"]
+    assert worker["command"] == ["fathomline", "worker"]
+    assert worker["secrets"] == ["database_url"]
+    assert worker["networks"] == ["inside"]
+    assert worker["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+
+
 def test_only_the_migration_knows_the_owner() -> None:
     services = composition()["services"]
     assert {name for name, each in services.items() if "database_owner_url" in each.get("secrets", ())} == {"migrate"}
     assert "owner_password" not in services["service"]["secrets"]
     assert services["service"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
-    for name in ("migrate", "service"):
+    for name in ("migrate", "service", "worker"):
         assert services[name]["read_only"] is True
         assert services[name]["cap_drop"] == ["ALL"]

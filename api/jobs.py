@@ -1,0 +1,153 @@
+"""Background jobs: what is done beside requests, by `fathomline worker`, with procrastinate on the same database.
+
+A job may run twice (a worker was killed) and beside another of its kind, so each is written to be harmless then. Its
+arguments are ids, never what they stand for: they lie in tables without row-level security, in the schema `jobs`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import psycopg
+from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
+from procrastinate.worker import Worker
+
+from api import logging
+from api.db import CONNECT_TIMEOUT, driver_url
+from api.settings import Settings
+from api.startup import StartupError, checked_url
+
+HOURLY: Final = "17 * * * *"
+EVERY_TEN_MINUTES: Final = "*/10 * * * *"
+BATCH: Final = 1_000
+"""Keys forgotten in one transaction: some milliseconds, in which a request with one of them would wait."""
+
+GRACE: Final = 20.0
+"""Seconds that jobs may still take once the worker is told to stop; then they are cancelled, and run again later."""
+
+_SETTINGS: Final = "settings"
+
+
+async def forget_idempotency_keys(context: JobContext, timestamp: int | None = None) -> dict[str, int]:
+    """Forget the idempotency keys of all organisations that are older than the setting says.
+
+    In batches, each a transaction of its own. Where another worker is at it, the rest is left to that one.
+    ``timestamp`` is when it was due, if it was by the clock.
+    """
+    settings: Settings = context.additional_context[_SETTINGS]
+    forgotten = 0
+    while True:
+        async with _connector(context).pool.connection() as connection:
+            cursor = await connection.execute(
+                "select forget_idempotency_keys(%s, %s)", (settings.idempotency_days, BATCH)
+            )
+            row = await cursor.fetchone()
+        number: int = row[0] or 0 if row is not None else 0
+        forgotten += number
+        if number < BATCH:
+            return {"forgotten": forgotten}
+
+
+async def resume_jobs(context: JobContext, timestamp: int | None = None) -> dict[str, int]:
+    """Queue again what a worker was at when it was killed: it has not given a sign of life for half a minute."""
+    manager = context.app.job_manager
+    stalled = list(await manager.get_stalled_jobs())
+    for job in stalled:
+        await manager.retry_job(job)
+    return {"resumed": len(stalled)}
+
+
+def application(url: str, settings: Settings) -> App:
+    """The jobs, on the database of ``url`` (the role of the service); opened by ``async with app.open_async()``."""
+    milliseconds = int(settings.statement_timeout * 1000)
+    server_settings = {
+        "application_name": "fathomline-worker",
+        "search_path": "jobs,public",
+        "statement_timeout": milliseconds,
+        "idle_in_transaction_session_timeout": milliseconds,
+    }
+    connector = PsycopgConnector(
+        conninfo=driver_url(url, "psycopg").set(drivername="postgresql").render_as_string(hide_password=False),
+        kwargs={
+            "connect_timeout": round(CONNECT_TIMEOUT),
+            "options": " ".join(f"-c {name}={value}" for name, value in server_settings.items()),
+        },
+        min_size=1,
+        max_size=4,
+        timeout=5,  # nobody else waits for these connections: none within this time means no database
+    )
+    app = App(
+        connector=connector,
+        worker_defaults={
+            "additional_context": {_SETTINGS: settings},
+            "delete_jobs": "successful",
+            "install_signal_handlers": False,
+            "shutdown_graceful_timeout": GRACE,
+            "worker_middleware": [_told],
+        },
+    )
+    for task, cron in ((forget_idempotency_keys, HOURLY), (resume_jobs, EVERY_TEN_MINUTES)):
+        app.periodic(cron=cron)(app.task(name=task.__name__, pass_context=True)(task))
+    return app
+
+
+async def work(settings: Settings) -> None:
+    """Run jobs until cancelled; what is under way then ends first. A worker that starts forgets old keys at once.
+
+    Raises
+    ------
+    StartupError
+        The database must not be worked on (see `api.startup`), or it went away.
+    EmbeddedError
+        The embedded server cannot be had.
+    """
+    async with checked_url(settings) as url, _reached():
+        app = application(url, settings)
+        async with app.open_async():
+            for task in (resume_jobs, forget_idempotency_keys):
+                await app.configure_task(task.__name__).defer_async()
+            logging.logger.info("worker", state="ready")
+            await app.run_worker_async()
+    raise StartupError(_GONE)  # it ends of itself only when a part of it has failed
+
+
+_GONE: Final = "the worker has lost its database: start it again when that is back"
+
+
+@asynccontextmanager
+async def _reached() -> AsyncIterator[None]:
+    try:
+        yield
+    except (ConnectorException, psycopg.Error):  # their messages may quote an address
+        raise StartupError(_GONE) from None
+
+
+async def _told(call_next: Callable[[], Awaitable[Any]], context: JobContext, _: Worker) -> Any:
+    """Log one line for each run: which task, how it ended, and the counts it returned; never its arguments."""
+    begun = time.perf_counter()
+    line: dict[str, Any] = {"task": context.job.task_name, "outcome": "failed"}
+    try:
+        result = await call_next()
+        line |= {"outcome": "done"} | result
+        return result
+    except asyncio.CancelledError:
+        line["outcome"] = "cancelled"
+        raise
+    except Exception as error:
+        line |= logging.describe(error)
+        raise
+    finally:
+        line["milliseconds"] = round((time.perf_counter() - begun) * 1000, 1)
+        (logging.logger.error if line["outcome"] == "failed" else logging.logger.info)("job", **line)
+
+
+def _connector(context: JobContext) -> PsycopgConnector:
+    connector = context.app.connector
+    if not isinstance(connector, PsycopgConnector):
+        raise TypeError("jobs need the connector that `application` makes")
+    return connector
