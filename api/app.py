@@ -6,10 +6,9 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-import asyncpg
 import httpx
 from fastapi import APIRouter, Depends, FastAPI
 
@@ -22,6 +21,7 @@ from api.health.router import router as health
 from api.metrics import Metrics
 from api.middleware import BodyGuard, Shell
 from api.openapi import Application
+from api.organisations.repository import find_organisation
 from api.progress.router import router as progress
 from api.query import only_known_parameters
 from api.research.router import router as research
@@ -82,7 +82,8 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     app.state.database = database
 
     async def organisation_id(slug: str) -> uuid.UUID | None:
-        return await find_organisation(database.pool, slug)
+        async with database.pool.acquire() as connection:
+            return await find_organisation(connection, slug)
 
     limit = RateLimit(settings.rate_limit, settings.rate_burst)
     app.state.authenticator = Authenticator(issuer_named, organisation_id, limit)
@@ -137,13 +138,3 @@ def trusted_issuers(
 def _unforgeable(uri: str) -> bool:
     parsed = urlsplit(uri)
     return parsed.scheme == "https" or parsed.hostname in ("localhost", "127.0.0.1", "::1")
-
-
-async def find_organisation(pool: asyncpg.Pool[Any], slug: str) -> uuid.UUID | None:
-    """The id of an organisation by its slug: the only row of that table that a process may see without being in it."""
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select set_config('fathomline.organisation_slug', $1, true)", slug)
-        found: uuid.UUID | None = await connection.fetchval(
-            "select organisation_id from organisation where slug = $1", slug
-        )
-        return found

@@ -140,7 +140,7 @@ async def _nothing_to_reset(_: object) -> None:
 
 
 def _connection_options(settings: Settings) -> dict[str, Any]:
-    """What each connection is opened with. A server that has stopped to answer keeps no time, so the driver does too."""
+    """What each connection is opened with. A server that answers no more keeps no time, so the driver does too."""
     return {
         "timeout": CONNECT_TIMEOUT,
         "command_timeout": settings.statement_timeout + SILENCE,

@@ -12,7 +12,7 @@ import asyncpg
 import api.tables  # noqa: F401  - a flush needs the metadata whole: foreign keys name tables of other features
 from api import embedded, migrate
 from api.db import CONNECT_TIMEOUT, ORGANISATION_SETTING, Database, driver_url, open_database
-from api.organisations.repository import ensure_organisation
+from api.organisations.repository import ensure_organisation, find_organisation
 from api.security import crypto
 from api.settings import Settings
 
@@ -28,7 +28,7 @@ class StartupError(Exception):
 async def service_database(settings: Settings, keys: crypto.Keys) -> AsyncIterator[Database]:
     """The service's database: of ``DATABASE_URL``, or the embedded one, brought to the newest revision first.
 
-    The organisations of the trusted issuers are made where they are missing.
+    The organisations of the configured issuers are made where they are missing.
 
     Raises
     ------
@@ -44,15 +44,14 @@ async def service_database(settings: Settings, keys: crypto.Keys) -> AsyncIterat
             database = await stack.enter_async_context(open_database(url, settings))
         async with database.pool.acquire() as connection:
             await check(connection)
-            for slug in organisations(settings):
-                await check_master_key(connection, await ensure_organisation(connection, slug, slug), keys)
+            slugs = [issuer.organisation for issuer in settings.issuers]
+            known = [await ensure_organisation(connection, slug, slug) for slug in slugs]
+            if settings.development_issuer:
+                found = await find_organisation(connection, DEVELOPMENT_ORGANISATION)
+                known += [] if found is None else [found]
+            for organisation_id in known:
+                await check_master_key(connection, organisation_id, keys)
         yield database
-
-
-def organisations(settings: Settings) -> list[str]:
-    """Slugs that there has to be an organisation for; the development issuer speaks for any, and starts with one."""
-    slugs = [issuer.organisation for issuer in settings.issuers]
-    return [*slugs, DEVELOPMENT_ORGANISATION] if settings.development_issuer else slugs
 
 
 @asynccontextmanager

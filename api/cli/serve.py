@@ -21,8 +21,9 @@ from sqlalchemy.exc import OperationalError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import embedded, migrate
+from api.organisations.repository import ensure_organisation
 from api.settings import Settings, SettingsError
-from api.startup import StartupError
+from api.startup import DEVELOPMENT_ORGANISATION, StartupError
 
 
 def settings_with(**given: Any) -> Settings:
@@ -172,7 +173,13 @@ def serve(
     """Serve the API, on the embedded database unless DATABASE_URL names another."""
     settings = settings_with(host=host, port=port, workers=workers)
     settings.require_master_key()  # now, not in a worker
-    run(settings)
+    run(settings, fill=_development_organisation if settings.development_issuer else None)
+
+
+async def _development_organisation(app: FastAPI) -> None:
+    """The development issuer speaks for any organisation; an empty service has one that it can speak for."""
+    async with app.state.database.pool.acquire() as connection:
+        await ensure_organisation(connection, DEVELOPMENT_ORGANISATION, DEVELOPMENT_ORGANISATION)
 
 
 def upgrade(

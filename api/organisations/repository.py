@@ -27,3 +27,15 @@ async def ensure_organisation(connection: asyncpg.Connection[asyncpg.Record], sl
         )
         found: uuid.UUID = await connection.fetchval("select organisation_id from organisation where slug = $1", slug)
     return found
+
+
+async def find_organisation(
+    connection: asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record], slug: str
+) -> uuid.UUID | None:
+    """The id of the organisation ``slug``: the only row of that table that a process may see without being in it."""
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_slug', $1, true)", slug)
+        found: uuid.UUID | None = await connection.fetchval(
+            "select organisation_id from organisation where slug = $1", slug
+        )
+    return found

@@ -168,7 +168,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("this environment lets nobody mount a file system")
     yield folder
     nothing_left(folder)
-    subprocess.run(["umount", folder], check=True)
+    subprocess.run(["umount", "--lazy", folder], check=True)  # the kernel may hold it a little longer than its users
 
 
 @needs_root

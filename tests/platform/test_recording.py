@@ -133,12 +133,10 @@ async def test_another_organisations_client_is_unknown(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"scores": (ScoreToRecord("total", float("nan"), "complete", valid=True),)},
         {"scores": (ScoreToRecord("total", None, "complete", valid=True),)},
         {"scores": (ScoreToRecord("total", 1.0, "insufficient", valid=True),)},
         {"scores": (ScoreToRecord("total", 1.0, "complete", valid=True),) * 2},
         {"answers": "[]"},
-        {"request_hash": b"short"},
         {"document": "{not json"},
     ],
 )

@@ -14,7 +14,8 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from api.app import create_app, find_organisation, trusted_issuers
+from api.app import create_app, trusted_issuers
+from api.organisations.repository import find_organisation
 from api.security import crypto, tokens
 from api.settings import IssuerSettings, Settings, SettingsError
 from tests.security import forge
@@ -56,10 +57,10 @@ class _OnlyPool:
 
 class TestOrganisations:
     async def test_found_by_slug(self, running: Service) -> None:
-        pool = running.app.state.database.pool
-        for slug, organisation_id in running.organisations.items():
-            assert await find_organisation(pool, slug) == organisation_id
-        assert await find_organisation(pool, "nobody") is None
+        async with running.app.state.database.pool.acquire() as connection:
+            for slug, organisation_id in running.organisations.items():
+                assert await find_organisation(connection, slug) == organisation_id
+            assert await find_organisation(connection, "nobody") is None
         assert len(set(running.organisations.values())) == 2
 
     async def test_lookup_leaves_nothing_behind(self, running: Service) -> None:
