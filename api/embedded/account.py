@@ -27,7 +27,9 @@ ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_AL
 
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
 _PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_SET_CHILD_SUBREAPER, _PR_CAP_AMBIENT = 1, 8, 36, 47
+_PR_SET_SECUREBITS = 28
 _PR_CAP_AMBIENT_RAISE = 2
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -80,6 +82,8 @@ class Account:
         if self.changes:
             if self.capability is not None:
                 _prctl(_PR_SET_KEEPCAPS, 1)
+                # else access(2), by which initdb looks for postgres, would leave out the capabilities of all but root
+                _prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
             os.setgroups([])
             os.setresgid(self.gid, self.gid, self.gid)
             os.setresuid(self.uid, self.uid, self.uid)

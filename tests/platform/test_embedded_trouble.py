@@ -167,6 +167,17 @@ def test_root_without_an_account_is_told(data: Path, monkeypatch: pytest.MonkeyP
     assert caught.value.kind == "privileges"
 
 
+@needs_root
+def test_a_program_below_a_closed_folder_is_found(short: Path) -> None:
+    """initdb looks for postgres with access(2), which goes by the real user and leaves out most capabilities."""
+    closed = short / "closed"
+    closed.mkdir(mode=0o700)
+    program = closed / "program"
+    program.touch(mode=0o755)
+    asks = "import os, sys; sys.exit(not os.access(sys.argv[1], os.X_OK))"
+    assert Account(NOBODY, NOBODY, READ_ANYWHERE).spawn([sys.executable, "-c", asks, str(program)]).wait() == 0
+
+
 @pytest.fixture
 def small_disk(short: Path) -> Iterator[Path]:
     """A file system of a few megabytes."""
