@@ -246,3 +246,11 @@ def test_a_variant_that_rests_on_memory_says_so_in_its_results(answered: int) ->
     assert scoring.score(phq, answers).needs_review == ("variant prorated",)
     assert scoring.score(phq, answers, variant="strict").needs_review == ()
     assert scoring.score(phq, answers).document()["needs_review"] == ["variant prorated"]
+
+
+def test_an_alert_is_told_in_full() -> None:
+    answers = {str(item): 0 for item in range(1, 10)} | {"9": 1}
+    (alert,) = scoring.score(instruments.load("phq-9"), answers).document()["alerts"]
+    assert alert.keys() == {"id", "meaning", "severity", "items"}
+    assert (alert["severity"], alert["items"]) == ("urgent", ["9"])
+    assert alert["meaning"]

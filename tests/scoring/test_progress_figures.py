@@ -244,3 +244,23 @@ def test_range_is_the_variants() -> None:
 def test_unknown_scale() -> None:
     with pytest.raises(KeyError):
         figures(FSFI, "mood", "strict")
+
+
+@pytest.mark.parametrize(("definition", "scale", "side"), [("fsfi", "total", "below"), ("phq-9", "total", "above")])
+def test_computed_cutoffs_say_which_side_is_clinical(definition: str, scale: str, side: str) -> None:
+    instrument = instruments.load(definition)
+    found = figures(instrument, scale, instrument.variant_ids[0])
+    sides = {c.clinical_side for c in found.cutoffs if c.kind == "jacobson-truax"}
+    assert sides == {side}
+
+
+def test_a_score_on_a_published_cutoff_counts_as_it_was_published() -> None:
+    for definition in ("fsfi", "phq-9"):
+        instrument = instruments.load(definition)
+        published = [c for c in figures(instrument, "total", instrument.variant_ids[0]).cutoffs if c.published]
+        assert {c.on_cutoff for c in published} == {"clinical"}, "at_most and at_least take the cutoff in"
+
+
+def test_rules_from_memory_are_named_also_where_nothing_can_be_computed() -> None:
+    found = figures(instruments.load("sdi-2"), "dyadic", instruments.load("sdi-2").variant_ids[0])
+    assert found.needs_review
