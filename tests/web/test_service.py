@@ -182,7 +182,7 @@ class TestRealServer:
             await writer.drain()
         writer.write((b"0\r\n\r\n" if chunked else b"") + b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
         async with asyncio.timeout(10):
-            assert await reader.readuntil(b"\r\n") == b"HTTP/1.1 413 Request Entity Too Large\r\n"
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 413 ")  # Pythons differ in the phrase
             answer = await reader.readuntil(b"HTTP/1.1 200 OK\r\n")
         assert answer.count(b"HTTP/1.1 ") == 1
         writer.close()
