@@ -1,31 +1,22 @@
-"""Reading a definition file strictly: every fault with its file, line and remedy.
-
-YAML is read as its JSON subset. What plain YAML would quietly turn into something else (``no`` into false, ``010`` into
-8, ``12:30`` into 750, a second key of the same name into the only one) stays text here or is refused.
-"""
+"""Reading a definition file strictly: every fault with its file, line and remedy."""
 
 from __future__ import annotations
 
 import difflib
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
+from instruments.conditions import Strict
 from instruments.consistency import Inconsistent
+from instruments.reading import NotReadable, Path_, lines_of, read_yaml
 from instruments.schema import Instrument
 
-Path_ = tuple[str | int, ...]
-LARGEST_FILE = 1 << 20
-MOST_VALUES = 100_000  # after aliases are followed, so that a small file cannot unfold into a huge one
-DEEPEST = 40
-_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-_WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
+Model = TypeVar("Model", bound=Strict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +50,31 @@ def read_definition(text: str, file: str = "definition") -> Instrument:
     DefinitionError
         With every fault that can be told apart: syntax first, then duplicate keys, then shape, then references.
     """
-    value, lines = _Reader(file).read(text)
-    return definition_from(value, file=file, lines=lines)
+    return _checked(Instrument, _plain(text, file), file, lambda: lines_of(text))
 
 
-def definition_from(value: Any, *, file: str = "definition", lines: dict[Path_, int] | None = None) -> Instrument:
+def definition_from(value: Any, *, file: str = "definition") -> Instrument:
     """Check a definition that is already plain data (as from JSON); errors as for ``read_definition``."""
-    lines = lines if lines is not None else dict.fromkeys(_paths(value), 1)
+    return _checked(Instrument, value, file, lambda: dict.fromkeys(_paths(value), 1))
+
+
+def _plain(text: str, file: str) -> Any:
     try:
-        return Instrument.model_validate_json(json.dumps(value), strict=True)
+        value, twice = read_yaml(text)
+    except NotReadable as error:
+        raise DefinitionError([DefinitionFault(file, error.line, "", error.message, error.remedy)]) from None
+    if twice:
+        message, remedy = "the key occurs twice", "keep one of the two"
+        raise DefinitionError([DefinitionFault(file, key.line, _pointer(key.path), message, remedy) for key in twice])
+    return value
+
+
+def _checked(model: type[Model], value: Any, file: str, lines: Callable[[], dict[Path_, int]]) -> Model:
+    """Plain data as a definition; the lines are asked for only where something is wrong."""
+    try:
+        return model.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        raise DefinitionError(list(_explained(error, file, lines))) from None
+        raise DefinitionError(list(_explained(error, file, lines()))) from None
 
 
 def read_file(path: Path) -> Instrument:
@@ -86,88 +91,6 @@ def read_file(path: Path) -> Instrument:
         fault = DefinitionFault(path.name, 1, "code", f"the file defines {expected}", f"rename the file to {expected}")
         raise DefinitionError([fault])
     return instrument
-
-
-class _Reader:
-    """YAML text to plain data, with the line that each value stands on."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.lines: dict[Path_, int] = {}
-        self.faults: list[DefinitionFault] = []
-        self.values = 0
-
-    def read(self, text: str) -> tuple[Any, dict[Path_, int]]:
-        if len(text) > LARGEST_FILE:
-            self._stop(1, f"the file has {len(text)} characters, more than {LARGEST_FILE}", "split the instrument")
-        try:
-            self._look_at_depth(text)
-            node = yaml.compose(text, Loader=yaml.CSafeLoader)
-        except yaml.YAMLError as error:
-            problem = getattr(error, "problem", None) or "not readable"
-            self._stop(
-                _mark_line(getattr(error, "problem_mark", None)),
-                f"not YAML: {problem}",
-                "check quotes, colons and indentation",
-            )
-        if node is None:
-            raise DefinitionError([DefinitionFault(self.file, 1, "", "the file is empty", "start with code:")])
-        value = self._value(node, ())
-        if self.faults:
-            raise DefinitionError(self.faults)
-        return value, self.lines
-
-    def _look_at_depth(self, text: str) -> None:
-        """Refuse deep nesting before libyaml builds nodes: it does so recursively, in C, and would end the process."""
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-                if depth > DEEPEST:
-                    self._stop(_mark_line(event.start_mark), "too many values or levels", f"at most {DEEPEST} levels")
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-
-    def _stop(self, line: int, message: str, remedy: str) -> NoReturn:
-        raise DefinitionError([DefinitionFault(self.file, line, "", message, remedy)])
-
-    def _value(self, node: yaml.Node, path: Path_) -> Any:
-        line = node.start_mark.line + 1
-        self.lines[path] = line
-        self.values += 1
-        if self.values > MOST_VALUES or len(path) > DEEPEST:
-            self._stop(line, "too many values or levels", f"at most {MOST_VALUES} values and {DEEPEST} levels")
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [self._value(child, (*path, index)) for index, child in enumerate(node.value)]
-        return self._scalar(node.value, quoted=bool(getattr(node, "style", None)))
-
-    def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for key_node, child in node.value:
-            key = key_node.value
-            if not isinstance(key, str):
-                self._stop(key_node.start_mark.line + 1, "a key must be a word", "write key: value")
-            if key in result:
-                line = key_node.start_mark.line + 1
-                fault = DefinitionFault(
-                    self.file, line, _pointer((*path, key)), "the key occurs twice", "keep one of the two"
-                )
-                self.faults.append(fault)
-            result[key] = self._value(child, (*path, key))
-        return result
-
-    @staticmethod
-    def _scalar(text: str, *, quoted: bool) -> Any:
-        if quoted:  # or a block: text, whatever it looks like
-            return text
-        if text in _WORDS:
-            return _WORDS[text]
-        if _INTEGER.fullmatch(text) and len(text) <= 18:
-            return int(text)
-        # decimals stay text: they are read as exact decimals, never as binary floats
-        return text
 
 
 def _explained(error: ValidationError, file: str, lines: dict[Path_, int]) -> Iterator[DefinitionFault]:
@@ -238,10 +161,6 @@ def _line(path: Path_, lines: dict[Path_, int]) -> int:
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path, 1)
-
-
-def _mark_line(mark: Any) -> int:
-    return mark.line + 1 if mark else 1
 
 
 def _pointer(path: Path_) -> str:

@@ -9,15 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from instruments.loader import (
-    DEEPEST,
-    LARGEST_FILE,
-    MOST_VALUES,
-    DefinitionError,
-    definition_from,
-    read_definition,
-    read_file,
-)
+from instruments.loader import DefinitionError, definition_from, read_definition, read_file
+from instruments.reading import DEEPEST, LARGEST_FILE, MOST_VALUES
 
 HERE = Path(__file__).parent.parent
 BAD = sorted((HERE / "definitions_bad").glob("*.yaml"))
