@@ -4,6 +4,7 @@ from api.clients.tables import ClientRow
 from api.organisations.tables import OrganisationRow
 from api.records.tables import AuditEventRow, OutboxRow
 from api.responses.tables import AlertRow, IdempotencyKeyRow, ResponseRow, ScoreRow
+from api.wordings.tables import WordingPackRow
 
 __all__ = [
     "AlertRow",
@@ -14,4 +15,5 @@ __all__ = [
     "OutboxRow",
     "ResponseRow",
     "ScoreRow",
+    "WordingPackRow",
 ]

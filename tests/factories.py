@@ -35,6 +35,34 @@ async def make_client(connection: asyncpg.Connection, organisation_id: uuid.UUID
     return client_id
 
 
+async def make_wording(connection: asyncpg.Connection, organisation_id: uuid.UUID, **changes: Any) -> uuid.UUID:
+    """A wording pack of an invented instrument, written over any connection that may; its id."""
+    row: dict[str, Any] = {
+        "organisation_id": organisation_id,
+        "id": new_id(),
+        "instrument": "lamp-3",
+        "instrument_version": 1,
+        "language": "en",
+        "variant": "standard",
+        "pack_version": 1,
+        "withdrawn": False,
+        "pack": "{}",
+        "holder": "nobody",
+        "licence_reference": "invented",
+        "statement": "invented",
+        "valid_from": NOON.date(),
+        "recorded_at": NOON,
+        "recorded_by": "admin-1",
+    } | changes
+    names = ", ".join(row)
+    places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        await connection.execute(f"insert into wording_pack ({names}) values ({places})", *row.values())  # noqa: S608  - names from tests
+    wording_id: uuid.UUID = row["id"]
+    return wording_id
+
+
 def make_recording(organisation_id: uuid.UUID, client_id: uuid.UUID, **changes: Any) -> ResponseToRecord:
     """A response to record, of an invented instrument with two scales."""
     made = ResponseToRecord(
