@@ -1,5 +1,6 @@
 """Every table, imported in one place so that the metadata is whole: migrations and their check read it from here."""
 
+from api.authoring.tables import InstrumentDraftRow, OwnInstrumentRetirementRow, OwnInstrumentRow
 from api.clients.tables import ClientRow
 from api.organisations.tables import OrganisationRow
 from api.records.tables import AuditEventRow, OutboxRow
@@ -11,8 +12,11 @@ __all__ = [
     "AuditEventRow",
     "ClientRow",
     "IdempotencyKeyRow",
+    "InstrumentDraftRow",
     "OrganisationRow",
     "OutboxRow",
+    "OwnInstrumentRetirementRow",
+    "OwnInstrumentRow",
     "ResponseRow",
     "ScoreRow",
     "WordingPackRow",
