@@ -62,6 +62,7 @@ bench: $(DEV_STAMP)  ## every benchmark, as ratios
 openapi: $(DEV_STAMP)  ## write openapi.json and the definitions' JSON Schema anew
 	$(BIN)/python -m scripts.openapi
 	$(BIN)/fathomline instruments schema > instruments/instrument.schema.json
+	$(BIN)/fathomline instruments schema --listed > instruments/listed.schema.json
 
 format: $(DEV_STAMP)  ## format the code
 	$(BIN)/ruff check --fix .

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from instruments.conditions import Strict
 from instruments.consistency import Inconsistent
 from instruments.reading import NotReadable, Path_, lines_of, read_yaml
-from instruments.schema import Instrument
+from instruments.schema import Instrument, Listed
 
 Model = TypeVar("Model", bound=Strict)
 
@@ -58,6 +58,11 @@ def definition_from(value: Any, *, file: str = "definition") -> Instrument:
     return _checked(Instrument, value, file, lambda: dict.fromkeys(_paths(value), 1))
 
 
+def read_listed(text: str, file: str = "entry") -> Listed:
+    """Read the entry of a questionnaire that cannot be scored; errors as for ``read_definition``."""
+    return _checked(Listed, _plain(text, file), file, lambda: lines_of(text))
+
+
 def _plain(text: str, file: str) -> Any:
     try:
         value, twice = read_yaml(text)
@@ -79,18 +84,31 @@ def _checked(model: type[Model], value: Any, file: str, lines: Callable[[], dict
 
 def read_file(path: Path) -> Instrument:
     """Read one definition file; its name must be ``<code>@<version>.yaml``."""
+    instrument = read_definition(_text_of(path), path.name)
+    _named(path, f"{instrument.code}@{instrument.version}.yaml")
+    return instrument
+
+
+def read_listed_file(path: Path) -> Listed:
+    """Read the file of a questionnaire that cannot be scored; its name must be ``<code>.yaml``."""
+    listed = read_listed(_text_of(path), path.name)
+    _named(path, f"{listed.code}.yaml")
+    return listed
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         fault = DefinitionFault(path.name, line, "", "not UTF-8", "save the file as UTF-8")
         raise DefinitionError([fault]) from None
-    instrument = read_definition(text, path.name)
-    expected = f"{instrument.code}@{instrument.version}.yaml"
+
+
+def _named(path: Path, expected: str) -> None:
     if path.name != expected:
         fault = DefinitionFault(path.name, 1, "code", f"the file defines {expected}", f"rename the file to {expected}")
         raise DefinitionError([fault])
-    return instrument
 
 
 def _explained(error: ValidationError, file: str, lines: dict[Path_, int]) -> Iterator[DefinitionFault]:
@@ -139,7 +157,7 @@ def _in_words(kind: str, message: str, path: Path_) -> tuple[str, str]:
 
 def _known_names() -> set[str]:
     names: set[str] = set()
-    todo: list[Any] = [Instrument.model_json_schema()]
+    todo: list[Any] = [Instrument.model_json_schema(), Listed.model_json_schema()]
     while todo:
         value = todo.pop()
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The parts of a definition that carry evidence: norms, reliabilities, cutoffs, bands, change thresholds."""
+"""What a definition says about itself, and its figures: norms, reliabilities, cutoffs, bands, change thresholds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from pydantic import Field, model_validator
 from instruments.conditions import Comparison, Strict
 
 Evidence = Literal["read", "memory", "derived"]
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 PartIdentifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
+LANGUAGE = r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?(-([a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*$"
+LanguageTag = Annotated[str, Field(pattern=LANGUAGE, description="BCP 47, as `en`, `pt-BR` or `sr-Latn`")]
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
+LoincCode = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}-[0-9]$")]
 
 
 class Sourced(Strict):
@@ -23,6 +28,18 @@ class Sourced(Strict):
     source: str = Field(min_length=1)
     evidence: Evidence
     note: str | None = None
+
+
+class Scoped(Sourced):
+    """A rule or figure that may hold for some ways to score only."""
+
+    variants: tuple[Identifier, ...] | None = Field(
+        default=None, min_length=1, description="it holds under these variants only; absent: under all"
+    )
+
+    def holds_under(self, variant: str) -> bool:
+        """Whether it belongs to a variant."""
+        return self.variants is None or variant in self.variants
 
 
 class Citation(Strict):
@@ -52,7 +69,7 @@ class Applicability(Strict):
     note: str | None = None
 
 
-class Cutoff(Comparison, Sourced):
+class Cutoff(Comparison, Scoped):
     """A published threshold on a scale, with the side that counts as a case."""
 
     id: PartIdentifier
@@ -84,7 +101,7 @@ class Band(Strict):
     max: Decimal
 
 
-class BandSet(Sourced):
+class BandSet(Scoped):
     """Severity bands of one scale, lowest first. A value between two bands belongs to the lower one."""
 
     id: PartIdentifier
@@ -103,7 +120,7 @@ class BandSet(Sourced):
         return self
 
 
-class Norm(Sourced):
+class Norm(Scoped):
     """Mean and standard deviation of a scale in a sample, in the scale's points."""
 
     id: PartIdentifier
@@ -113,9 +130,14 @@ class Norm(Sourced):
     n: int | None = Field(default=None, ge=1)
     mean: Decimal | None = None
     sd: Decimal | None = Field(default=None, gt=0)
+    language: LanguageTag | None = None
+    country: Country | None = None
+    organs: tuple[str, ...] = Field(
+        default=(), description="the anatomy that the sample shares; empty: not known or any"
+    )
 
 
-class Reliability(Sourced):
+class Reliability(Scoped):
     """A reliability coefficient of a scale in a sample; ``upper`` where the source gives a range."""
 
     id: PartIdentifier
@@ -128,7 +150,7 @@ class Reliability(Sourced):
     sample: str | None = None
 
 
-class ChangeThreshold(Sourced):
+class ChangeThreshold(Scoped):
     """A published amount of change that means something, in the scale's points."""
 
     id: PartIdentifier
@@ -140,7 +162,7 @@ class ChangeThreshold(Sourced):
     method: str
 
 
-class ProgressParameters(Sourced):
+class ProgressParameters(Scoped):
     """What reliable change and the clinical cutoff of a scale are computed with by default.
 
     Standard deviation and reliability belong together: a coefficient taken over patients and controls fits only the
@@ -155,3 +177,35 @@ class ProgressParameters(Sourced):
     reliability_sample: str
     clinical: str | None = Field(default=None, description="id of the norm of the clinical population")
     functional: str | None = Field(default=None, description="id of the norm of the functional population")
+
+
+class Loinc(Sourced):
+    """Codes of the instrument in LOINC, as far as they were looked up there."""
+
+    panel: LoincCode | None = None
+    items: dict[str, LoincCode] = Field(default_factory=dict, description="by item id")
+    scales: dict[str, LoincCode] = Field(default_factory=dict, description="by scale id")
+
+    @model_validator(mode="after")
+    def _are_codes(self) -> Self:
+        codes = [*([self.panel] if self.panel else []), *self.items.values(), *self.scales.values()]
+        if not codes:
+            raise ValueError("give a panel, items or scales: here is no code at all")
+        for code in codes:
+            if not _check_digit_fits(code):
+                raise ValueError(f"{code} is no LOINC code: its check digit is wrong")
+        return self
+
+
+def _check_digit_fits(code: str) -> bool:
+    """The last digit of a LOINC code follows from the others (Luhn, modulus 10)."""
+    number, _, digit = code.partition("-")
+    doubled = (int(figure) * (2 - place % 2) for place, figure in enumerate(reversed(number)))
+    return (sum(value // 10 + value % 10 for value in doubled) + int(digit)) % 10 == 0
+
+
+class Comparable(Sourced):
+    """An earlier version whose scores mean the same as this one's."""
+
+    version: int = Field(ge=1)
+    why: str = Field(min_length=1)

@@ -54,11 +54,14 @@ def check(
         raise typer.Exit(1)
 
 
-def schema() -> None:
+def schema(
+    listed: Annotated[bool, typer.Option("--listed", help="Of an entry that cannot be scored.")] = False,
+) -> None:
     """Print the JSON Schema of a definition, for editors to complete and check with."""
-    from instruments import Instrument
+    from instruments.schema import Instrument, Listed
 
-    found = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Instrument.model_json_schema()
+    model = Listed if listed else Instrument
+    found = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | model.model_json_schema()
     typer.echo(json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False))
 
 
