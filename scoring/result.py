@@ -99,6 +99,8 @@ class Result:
     flags: tuple[Flag, ...] = ()
     alerts: tuple[AlertResult, ...] = ()
     needs_review: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    """Items that a skip answered, in the order of the definition."""
 
     @property
     def valid(self) -> bool:
