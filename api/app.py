@@ -14,6 +14,8 @@ from fastapi import APIRouter, Depends, FastAPI
 
 import api.logging
 from api import problems
+from api.catalogue.library import Library
+from api.catalogue.own import OwnInstruments
 from api.catalogue.router import router as catalogue
 from api.charts.render import Renderer
 from api.clients.router import router as clients
@@ -80,6 +82,9 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     app.state.renderer = await stack.enter_async_context(Renderer())
     database = await stack.enter_async_context(service_database(settings, app.state.keys))
     app.state.database = database
+    own = OwnInstruments(database.pool)
+    stack.callback(own.close)
+    app.state.library = Library(own)
 
     async def organisation_id(slug: str) -> uuid.UUID | None:
         async with database.pool.acquire() as connection:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Response, status
 
 from api.catalogue import schemas, service
+from api.catalogue.library import LibraryDep
 from api.clients.codes import Organ
 from api.conditional import IfNoneMatch, etag, holds
 from api.openapi import declare
 from api.problems import AnswersInvalid, NotFound, RequestInvalid, problems
-from api.security.principal import require
-from instruments import Instrument, UnknownInstrument
+from api.security.principal import Principal, require
+from instruments import Instrument
 
-router = APIRouter(tags=["instruments"], dependencies=[Depends(require("instruments:read"))])
+router = APIRouter(tags=["instruments"])
 
+Reader = Annotated[Principal, Depends(require("instruments:read"))]
 Code = Annotated[str, Path(max_length=40, description="Code of the instrument, such as `fsfi`")]
 Filter = Annotated[str | None, Query(max_length=100)]
 
@@ -28,6 +31,7 @@ _DEFINITION: Final = declare(Instrument, "serialization", prefix="Definition", *
 
 @router.get(service.PATH, operation_id="listInstruments", responses=problems(RequestInvalid))
 async def listed(
+    principal: Reader,
     concern: Filter = None,
     anatomy: Annotated[
         Organ | None, Query(description="An organ of /v1/codes: what applies to those who have it")
@@ -42,9 +46,10 @@ async def listed(
 
 
 @router.get(service.PATH + "/{code}", operation_id="readInstrument", responses=problems(NotFound, RequestInvalid))
-async def read(code: Code) -> schemas.InstrumentRead:
+async def read(principal: Reader, library: LibraryDep, code: Code) -> schemas.InstrumentRead:
     """One instrument: its newest version in short, and where every version's definition is."""
-    return service.detail(service.of_path(code))
+    instrument = await library.of_path(principal.organisation_id, code)
+    return service.detail(instrument, await library.checksums(principal.organisation_id, code))
 
 
 @router.get(
@@ -62,16 +67,18 @@ async def read(code: Code) -> schemas.InstrumentRead:
     },
 )
 async def read_definition(
-    code: Code, version: Annotated[int, Path(ge=1, le=2**31 - 1)], if_none_match: IfNoneMatch = None
+    principal: Reader,
+    library: LibraryDep,
+    code: Code,
+    version: Annotated[int, Path(ge=1, le=2**31 - 1)],
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The whole definition of a version: items, scales, rules and figures, each with its source and evidence."""
-    try:
-        checksum, text = service.definition(code, version)
-    except UnknownInstrument:
-        raise NotFound("There is no such instrument, or no such version of it.") from None
-    headers = {"ETag": etag(checksum), "Cache-Control": "private, max-age=3600"}
+    instrument = await library.of_path(principal.organisation_id, code, version)
+    headers = {"ETag": etag(instrument.checksum), "Cache-Control": "private, max-age=3600"}
     if holds(if_none_match, headers["ETag"]):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    text = await asyncio.to_thread(service.definition, instrument)
     return Response(text, media_type="application/json", headers=headers)
 
 
@@ -81,10 +88,10 @@ async def read_definition(
     response_model=schemas.ScoringRead,
     responses=problems(NotFound, RequestInvalid, AnswersInvalid),
 )
-async def score(code: Code, body: schemas.ScoringRequest) -> dict[str, Any]:
+async def score(principal: Reader, library: LibraryDep, code: Code, body: schemas.ScoringRequest) -> dict[str, Any]:
     """Score answers and keep nothing."""
-    instrument = service.of_path(code)
+    instrument = await library.of_path(principal.organisation_id, code)
     if body.version is not None:
-        instrument = service.of_body(code, body.version)
+        instrument = await library.of_body(principal.organisation_id, code, body.version)
     result = service.score(instrument, body.answers, body.variant)
     return result.document() | {"provenance": service.provenance(instrument)}

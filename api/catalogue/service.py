@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
-from functools import lru_cache
 from importlib.metadata import version as installed
 from typing import Any, Final
 
@@ -14,11 +13,13 @@ import orjson
 import instruments
 import scoring
 from api.catalogue import schemas
-from api.problems import AnswersInvalid, NotFound, RequestInvalid
-from instruments import Instrument, UnknownInstrument
+from api.problems import AnswersInvalid, RequestInvalid
+from instruments import Instrument
 
 PATH: Final = "/v1/instruments"
 SOFTWARE: Final = f"fathomline {installed('fathomline')}"
+MOST_PROVENANCES: Final = 4_096
+"""Kept by checksum; then they are made anew, so that own instruments which come and go do not fill the memory."""
 
 
 def definition_url(code: str, version: int) -> str:
@@ -30,6 +31,8 @@ def provenance(instrument: Instrument) -> dict[str, str]:
     """What a result rests on. One dictionary an instrument, not to be changed."""
     found = _PROVENANCE.get(instrument.checksum)
     if found is None:
+        if len(_PROVENANCE) >= MOST_PROVENANCES:
+            _PROVENANCE.clear()
         found = _PROVENANCE[instrument.checksum] = {
             "definition": instrument.checksum,
             "definition_url": definition_url(instrument.code, instrument.version),
@@ -58,27 +61,6 @@ def score(instrument: Instrument, answers: Mapping[str, Any], variant: str | Non
     except scoring.UnknownVariant as error:
         detail = f"has to be one of {', '.join(error.known)}"
         raise RequestInvalid(errors=[{"pointer": "/variant", "code": "unknown-variant", "detail": detail}]) from None
-
-
-def of_path(code: str, version: int | None = None) -> Instrument:
-    """The instrument that a path names; :class:`NotFound` where there is none."""
-    try:
-        return instruments.load(code, version)
-    except UnknownInstrument:
-        raise NotFound("There is no such instrument, or no such version of it.") from None
-
-
-def of_body(code: str, version: int | None) -> Instrument:
-    """The instrument that a body names; :class:`RequestInvalid` points at the member that is wrong."""
-    try:
-        return instruments.load(code, version)
-    except UnknownInstrument as error:
-        if error.version is None or code not in instruments.catalogue().versions:
-            fault = {"pointer": "/instrument", "code": "unknown-instrument", "detail": f"is a code of {PATH}"}
-        else:
-            known = ", ".join(map(str, instruments.catalogue().versions[code]))
-            fault = {"pointer": "/version", "code": "unknown-version", "detail": f"has to be one of {known}"}
-        raise RequestInvalid(errors=[fault]) from None
 
 
 def summary(instrument: Instrument) -> schemas.InstrumentSummary:
@@ -130,9 +112,8 @@ def _fits(instrument: Instrument, concern: str | None, anatomy: str | None, lice
     )
 
 
-def detail(instrument: Instrument) -> schemas.InstrumentRead:
-    """The instrument with its scales and every version."""
-    versions = instruments.catalogue().versions[instrument.code]
+def detail(instrument: Instrument, versions: Sequence[tuple[int, str]]) -> schemas.InstrumentRead:
+    """The instrument with its scales and every version, each with its checksum."""
     return schemas.InstrumentRead(
         **summary(instrument).model_dump(),
         population=instrument.population,
@@ -146,27 +127,19 @@ def detail(instrument: Instrument) -> schemas.InstrumentRead:
         versions=[
             schemas.VersionRead(
                 version=number,
-                definition=instruments.load(instrument.code, number).checksum,
+                definition=checksum,
                 definition_url=definition_url(instrument.code, number),
             )
-            for number in versions
+            for number, checksum in versions
         ],
     )
 
 
-@lru_cache(maxsize=256)
-def definition(code: str, version: int) -> tuple[str, bytes]:
-    """Checksum and JSON text of a whole definition, with its sources and evidence; decimals are exact numbers.
-
-    Raises
-    ------
-    UnknownInstrument
-        There is none.
-    """
-    instrument = instruments.load(code, version)
+def definition(instrument: Instrument) -> bytes:
+    """JSON text of a whole definition, with its sources and evidence; decimals are exact numbers."""
     document = _plain(instrument.model_dump(by_alias=True))
     document |= {"checksum": instrument.checksum, "needs_review": list(instrument.needs_review)}
-    return instrument.checksum, orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
 
 
 def _plain(value: Any) -> Any:

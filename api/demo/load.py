@@ -14,6 +14,7 @@ from datetime import UTC, datetime, time, timedelta
 import asyncpg
 import orjson
 
+import instruments
 from api.clients.tables import ClientRow
 from api.db import ORGANISATION_SETTING, ORGANISATION_SLUG_SETTING
 from api.demo.clinic import Clinic, OrganisationPlan
@@ -146,7 +147,8 @@ def as_recorded(principal: Principal, person: Person, form: Form) -> ResponseToR
         }
     )
     recorded_at = form.answered_at + _TYPING
-    prepared = prepare(principal, body, key=None, request_hash=b"", request_id=f"demo-{form.id}")
+    instrument = instruments.load(body.instrument)
+    prepared = prepare(principal, body, instrument, key=None, request_hash=b"", request_id=f"demo-{form.id}")
     document = orjson.loads(prepared.document) | {"id": form.id, "recorded_at": recorded_at}
     return replace(
         prepared,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from api.catalogue.library import Library, LibraryDep
 from api.charts.render import Renderer
 from api.charts.series import series_chart
 from api.db import get_database
@@ -15,7 +16,6 @@ from api.problems import NotFound, RequestInvalid, problems, request_id
 from api.progress import schemas, service
 from api.progress.repository import Rows, measurements
 from api.security.principal import Principal, require
-from instruments import catalogue
 
 router = APIRouter(tags=["progress"])
 
@@ -46,19 +46,29 @@ async def _rows(
     responses=_PROBLEMS,
 )
 async def read(
-    request: Request, principal: Reader, client_id: uuid.UUID, query: Annotated[schemas.ProgressQuery, Query()]
+    request: Request,
+    principal: Reader,
+    library: LibraryDep,
+    client_id: uuid.UUID,
+    query: Annotated[schemas.ProgressQuery, Query()],
 ) -> Response:
     """Every series of a client: change, how sure it is, and the figures and sources that rests on."""
-    choice = service.choose(catalogue(), query.instrument, query.scale)
+    shelf = await library.shelf(principal.organisation_id, [query.instrument or ""])
+    choice = service.choose(shelf, query.instrument, query.scale)
     rows = await _rows(request, principal, client_id, query.instrument, query.scale)
-    found = {"client_id": client_id, **service.document(catalogue(), choice, rows)}
+    shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, rows))
+    found = {"client_id": client_id, **service.document(shelf, choice, rows)}
     return Response(orjson.dumps(found, option=orjson.OPT_UTC_Z), media_type="application/json")
 
 
-async def _chart(request: Request, principal: Principal, client_id: uuid.UUID, query: ChartOf) -> dict[str, Any]:
-    instrument, scale = service.choose_one(catalogue(), query.instrument, query.scale)
+async def _chart(
+    request: Request, principal: Principal, library: Library, client_id: uuid.UUID, query: ChartOf
+) -> dict[str, Any]:
+    shelf = await library.shelf(principal.organisation_id, [query.instrument])
+    instrument, scale = service.choose_one(shelf, query.instrument, query.scale)
     rows = await _rows(request, principal, client_id, instrument.code, scale)
-    (series,) = service.series(catalogue(), instrument, scale, rows.get(instrument.code, {}))
+    shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, rows))
+    (series,) = service.series(shelf, instrument, scale, rows.get(instrument.code, {}))
     return series_chart(series, width=query.width)
 
 
@@ -68,9 +78,11 @@ async def _chart(request: Request, principal: Principal, client_id: uuid.UUID, q
     response_class=Response,
     responses=_PROBLEMS | _content(VEGA_LITE, {"type": "object"}),
 )
-async def specification(request: Request, principal: Reader, client_id: uuid.UUID, query: ChartOf) -> Response:
+async def specification(
+    request: Request, principal: Reader, library: LibraryDep, client_id: uuid.UUID, query: ChartOf
+) -> Response:
     """The picture of one series as a Vega-Lite specification, with its data. It holds no identifier."""
-    spec = await _chart(request, principal, client_id, query)
+    spec = await _chart(request, principal, library, client_id, query)
     return Response(orjson.dumps(spec), media_type=VEGA_LITE)
 
 
@@ -80,8 +92,10 @@ async def specification(request: Request, principal: Reader, client_id: uuid.UUI
     response_class=Response,
     responses=_PROBLEMS | _content(SVG, {"type": "string"}),
 )
-async def picture(request: Request, principal: Reader, client_id: uuid.UUID, query: ChartOf) -> Response:
+async def picture(
+    request: Request, principal: Reader, library: LibraryDep, client_id: uuid.UUID, query: ChartOf
+) -> Response:
     """The picture of one series, with a text alternative. It holds no identifier and fetches nothing."""
-    spec = await _chart(request, principal, client_id, query)
+    spec = await _chart(request, principal, library, client_id, query)
     renderer: Renderer = request.app.state.renderer
     return Response(await renderer.svg(spec), media_type=SVG)

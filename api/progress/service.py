@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
 
+from api.catalogue.library import Shelf
 from api.problems import RequestInvalid
 from api.progress.repository import Rows
-from instruments import Catalogue, Instrument, UnknownInstrument
+from instruments import Instrument, UnknownInstrument
 from scoring.progress import Measurement, Progress, progress
 from scoring.progress_words import headline, summary
 
@@ -26,7 +27,7 @@ class Choice:
     scale: str | None
 
 
-def choose(catalogue: Catalogue, code: str | None, scale: str | None) -> Choice:
+def choose(shelf: Shelf, code: str | None, scale: str | None) -> Choice:
     """The instrument and scale that a query names.
 
     Raises
@@ -39,17 +40,16 @@ def choose(catalogue: Catalogue, code: str | None, scale: str | None) -> Choice:
             raise _refused("instrument", "needed-with-scale", "say which instrument's scale is meant")
         return Choice(None, None)
     try:
-        instrument = catalogue.get(code)
+        instrument = shelf.get(code)
     except UnknownInstrument:
-        detail = f"has to be one of {', '.join(catalogue.codes)}"
-        raise _refused("instrument", "unknown-instrument", detail) from None
+        raise _refused("instrument", "unknown-instrument", "has to be a code of /v1/instruments") from None
     if scale is not None and scale not in _scale_ids(instrument):
         detail = f"has to be one of {', '.join(_scale_ids(instrument))}"
         raise _refused("scale", "unknown-scale", detail)
     return Choice(instrument, scale)
 
 
-def choose_one(catalogue: Catalogue, code: str, scale: str | None) -> tuple[Instrument, str]:
+def choose_one(shelf: Shelf, code: str, scale: str | None) -> tuple[Instrument, str]:
     """The same for a picture, which is of one scale: the one named, else the total, else the first.
 
     Raises
@@ -57,7 +57,7 @@ def choose_one(catalogue: Catalogue, code: str, scale: str | None) -> tuple[Inst
     RequestInvalid
         As :func:`choose`.
     """
-    instrument = choose(catalogue, code, scale).instrument
+    instrument = choose(shelf, code, scale).instrument
     assert instrument is not None  # noqa: S101  - a code was given
     ids = _scale_ids(instrument)
     return instrument, scale or (OVERALL if OVERALL in ids else ids[0])
@@ -71,17 +71,15 @@ def _scale_ids(instrument: Instrument) -> list[str]:
     return [scale.id for scale in instrument.scales]
 
 
-def document(catalogue: Catalogue, choice: Choice, rows: Rows) -> dict[str, Any]:
+def document(shelf: Shelf, choice: Choice, rows: Rows) -> dict[str, Any]:
     """The progress of a client as plain data, without the client's id."""
     codes = [choice.instrument.code] if choice.instrument is not None else sorted(rows)
-    known = [code for code in codes if code in catalogue.versions]
+    known = [code for code in codes if code in shelf.versions]
     return {
         "series": [
-            described(one)
-            for code in known
-            for one in series(catalogue, catalogue.get(code), choice.scale, rows.get(code, {}))
+            described(one) for code in known for one in series(shelf, shelf.get(code), choice.scale, rows.get(code, {}))
         ],
-        "without_definition": [code for code in codes if code not in catalogue.versions],
+        "without_definition": [code for code in codes if code not in shelf.versions],
     }
 
 
@@ -90,18 +88,38 @@ def described(one: Progress) -> dict[str, Any]:
     return {**one.document(), "headline": headline(one) or None, "summary": summary(one)}
 
 
-def series(catalogue: Catalogue, newest: Instrument, scale: str | None, rows: Scales) -> Iterator[Progress]:
+def judged(code: str | None, rows: Rows) -> tuple[Iterable[str], dict[str, set[int]]]:
+    """The instruments that a document is about, and the versions that their scores were made by."""
+    used = {name: {m.version for found in scales.values() for m in found} for name, scales in rows.items()}
+    return ({code, *used} if code is not None else used), used
+
+
+def series(shelf: Shelf, newest: Instrument, scale: str | None, rows: Scales) -> Iterator[Progress]:
     """The series of an instrument's scales, in the order of its definition; empty ones too."""
-    instrument = _judging(catalogue, newest, scale, rows)
+    instrument = _judging(shelf, newest, scale, rows)
+    versions = _comparable(shelf, instrument, rows)
     for scale_id in _scale_ids(instrument) if scale is None else [scale]:
-        yield progress(instrument, scale_id, rows.get(scale_id, ()))
+        yield progress(instrument, scale_id, rows.get(scale_id, ()), versions=versions)
 
 
-def _judging(catalogue: Catalogue, newest: Instrument, scale: str | None, rows: Scales) -> Instrument:
+def _comparable(shelf: Shelf, judging: Instrument, rows: Scales) -> frozenset[int]:
+    """Versions whose scores may be put beside those of one: itself, and each that either declares comparable.
+
+    What is declared holds both ways, but is not carried on: a third version is comparable where one of the two says so.
+    """
+    used = {m.version for measurements in rows.values() for m in measurements} - {judging.version}
+    found = {judging.version} | {declared.version for declared in judging.comparable_with}
+    for version in used & set(shelf.versions[judging.code]):
+        if any(declared.version == judging.version for declared in shelf.get(judging.code, version).comparable_with):
+            found.add(version)
+    return frozenset(found)
+
+
+def _judging(shelf: Shelf, newest: Instrument, scale: str | None, rows: Scales) -> Instrument:
     """The definition to judge by: the version that the client's newest usable score was made by."""
     usable = [m for measurements in rows.values() for m in measurements if m.valid and m.value is not None]
     version = max(usable, key=itemgetter(0, 1, 2)).version if usable else newest.version
-    if version == newest.version or version not in catalogue.versions[newest.code]:
+    if version == newest.version or version not in shelf.versions[newest.code]:
         return newest
-    older = catalogue.get(newest.code, version)
+    older = shelf.get(newest.code, version)
     return older if scale is None or scale in _scale_ids(older) else newest

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 
+from api.catalogue.library import LibraryDep
 from api.db import SessionDep
 from api.problems import RequestInvalid, problems
 from api.records.audit import AuditDep
@@ -32,6 +33,8 @@ def _research(request: Request, principal: Reader, session: SessionDep, audit: A
 
 @router.get(PATH, operation_id="readAggregates", responses=problems(RequestInvalid))
 async def aggregates(
+    principal: Reader,
+    library: LibraryDep,
     research: Annotated[service.Research, Depends(_research)],
     instrument: Annotated[str, Query(max_length=40, description="Code of the instrument")],
     scale: Annotated[str, Query(max_length=40, description="One of its scales")],
@@ -53,4 +56,5 @@ async def aggregates(
 ) -> schemas.AggregateRead:
     """Aggregates over a fixed lattice, of clients who consented to research. Small groups are suppressed, and with
     them what would give them back: `null` with a reason, never 0."""
-    return await research.aggregates(service.question(instrument, scale, measure, group_by or ()))
+    shelf = await library.shelf(principal.organisation_id, [instrument])
+    return await research.aggregates(service.question(shelf, instrument, scale, measure, group_by or ()))

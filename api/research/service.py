@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from api.catalogue.library import Shelf
 from api.catalogue.service import provenance
 from api.problems import RequestInvalid
 from api.records.audit import Audit
@@ -20,8 +21,9 @@ from api.research.repository import PersonYear, ResearchRepository
 from instruments import Instrument, UnknownInstrument, catalogue
 from scoring.disclosure import Dimension
 from scoring.disclosure_table import SUPPRESSED, Key
-from scoring.progress_figures import Figures, ReliableChange, Unavailable, figures
+from scoring.progress_figures import Figures, figures
 from scoring.proportions import Proportion
+from scoring.reliable import Unavailable
 
 _SELECTION: Final = (
     "Clients with recorded consent to research at the time of this answer; scores with a value that no validity rule "
@@ -55,7 +57,9 @@ class Question:
     group_by: tuple[str, ...]
 
 
-def question(instrument: str, scale: str, measure: schemas.Measure, group_by: Sequence[str]) -> Question:
+def question(
+    shelf: Shelf, instrument: str, scale: str, measure: schemas.Measure, group_by: Sequence[str]
+) -> Question:
     """A checked question; ``group_by`` may hold lists with commas.
 
     Raises
@@ -74,7 +78,7 @@ def question(instrument: str, scale: str, measure: schemas.Measure, group_by: Se
         faults.append(_fault("group_by", "too-many-dimensions", f"has at most {LATTICE.most_dimensions} dimensions"))
     definition = None
     try:
-        definition = catalogue().get(instrument)
+        definition = shelf.get(instrument)
     except UnknownInstrument:
         codes = ", ".join(catalogue().codes)
         faults.append(_fault("instrument", "unknown-instrument", f"has to be one of {codes}"))
@@ -132,7 +136,7 @@ class Research:
         populations = {}
         for scale, own in of_scale.items():
             reliable = figures(asked.instrument, scale, variant).reliable_change
-            populations[scale] = Population(own, levels, reliable if isinstance(reliable, ReliableChange) else None)
+            populations[scale] = Population(own, levels, None if isinstance(reliable, Unavailable) else reliable)
         tables = self.protections.of(populations, self.threshold)
         return View(populations[asked.scale], tables[asked.scale])
 

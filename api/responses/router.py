@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
+from api.catalogue.library import InstrumentRetired, LibraryDep, library_of
 from api.db import SessionDep, get_database
 from api.openapi import declare
 from api.paging import DEFAULT_PAGE, Cursor, Limit, next_link
@@ -93,7 +94,9 @@ _CREATED: Final[dict[int | str, dict[str, Any]]] = {
     operation_id="recordResponse",
     response_class=Response,
     openapi_extra=_DECLARED,
-    responses=problems(AnswersInvalid, IdempotencyKeyInvalid, IdempotencyKeyReused, NotFound, RequestInvalid)
+    responses=problems(
+        AnswersInvalid, IdempotencyKeyInvalid, IdempotencyKeyReused, InstrumentRetired, NotFound, RequestInvalid
+    )
     | _CREATED,
 )
 async def record_response(request: Request) -> Response:
@@ -105,9 +108,12 @@ async def record_response(request: Request) -> Response:
     key = key_of(request.scope["headers"])
     state = request.scope["state"]
     given = state.get("json", _ABSENT)
+    body = _validated(given)
+    instrument = await library_of(request).to_record(principal.organisation_id, body.instrument, body.version)
     response = service.prepare(
         principal,
-        _validated(given),
+        body,
+        instrument,
         key=key,
         request_hash=fingerprint(given),
         request_id=state["request_id"],
@@ -149,8 +155,8 @@ async def _not_created(request: Request, recorded: Recorded, client_id: uuid.UUI
     )
 
 
-def _responses(principal: Reader, session: SessionDep, audit: AuditDep) -> service.Responses:
-    return service.Responses(ResponseRepository(session, principal.organisation_id), audit)
+def _responses(principal: Reader, session: SessionDep, audit: AuditDep, library: LibraryDep) -> service.Responses:
+    return service.Responses(ResponseRepository(session, principal.organisation_id), audit, library)
 
 
 ResponsesDep = Annotated[service.Responses, Depends(_responses)]

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-import instruments
 import scoring
 from api.catalogue import service as catalogue
+from api.catalogue.library import Library
 from api.ids import new_id
 from api.paging import decode_cursor, encode_cursor
 from api.problems import NotFound
@@ -20,6 +20,7 @@ from api.responses.recording import AlertToRecord, ResponseToRecord, ScoreToReco
 from api.responses.repository import ResponseRepository
 from api.responses.schemas import ResponseCreate
 from api.security.principal import Principal
+from instruments import Instrument
 
 UNKNOWN = "There is no such response."
 UNKNOWN_CLIENT = "There is no such client."
@@ -27,18 +28,23 @@ _JSON = orjson.OPT_UTC_Z
 
 
 def prepare(
-    principal: Principal, body: ResponseCreate, *, key: str | None, request_hash: bytes, request_id: str
+    principal: Principal,
+    body: ResponseCreate,
+    instrument: Instrument,
+    *,
+    key: str | None,
+    request_hash: bytes,
+    request_id: str,
 ) -> ResponseToRecord:
-    """Score a form and make all that is to be written of it. Reads definitions in memory and nothing else.
+    """Score a form by the definition that it names, and make all that is to be written of it.
 
     Raises
     ------
     AnswersInvalid
         With every fault.
     RequestInvalid
-        No such instrument, version or variant.
+        No such variant.
     """
-    instrument = catalogue.of_body(body.instrument, body.version)
     result = catalogue.score(instrument, body.answers, body.variant)
     response_id, now = new_id(), datetime.now(UTC)
     document = {
@@ -81,6 +87,7 @@ class Responses:
 
     repository: ResponseRepository
     audit: Audit
+    library: Library
 
     async def document(self, response_id: uuid.UUID) -> str:
         """The JSON text that recording it was answered with.
@@ -110,7 +117,9 @@ class Responses:
             await self.audit.refused("explain", "response", response_id, "not-found")
             raise NotFound(UNKNOWN)
         self.audit.record(self.repository.session, "explain", "response", response_id)
-        instrument = instruments.load(kept.instrument, kept.instrument_version)
+        instrument = await self.library.get(
+            self.audit.principal.organisation_id, kept.instrument, kept.instrument_version
+        )
         explanation = scoring.explain(instrument, orjson.loads(kept.answers), variant=kept.variant)
         identity = {"id": kept.id, "provenance": orjson.loads(kept.document)["provenance"]}
         return identity | explanation.document()

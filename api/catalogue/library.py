@@ -1,0 +1,158 @@
+"""Which definition a code and version name, for an organisation: the one place where that is decided.
+
+Shipped instruments are found in memory and cost nothing more than that. Only a code that begins as those of own
+instruments do is asked of the database, where row-level security shows an organisation what is its own.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import ChainMap
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+
+import instruments
+from api.catalogue.own import OWN_PREFIX, OwnInstruments
+from api.problems import NotFound, Problem, RequestInvalid
+from instruments import Instrument, UnknownInstrument
+
+UNKNOWN: Final = "There is no such instrument, or no such version of it."
+
+
+class InstrumentRetired(Problem):
+    """The version was retired: it takes no new responses, and everything recorded with it stays."""
+
+    status, slug, title = 409, "instrument-retired", "The instrument takes no new responses"
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Definitions at hand without waiting: all shipped ones, and the own ones that were asked for."""
+
+    own: Mapping[str, Mapping[int, Instrument]]
+
+    @property
+    def versions(self) -> Mapping[str, Collection[int]]:
+        """Code to its versions, as far as they are at hand."""
+        return ChainMap(instruments.catalogue().versions, self.own)  # type: ignore[arg-type]  # it is only read
+
+    def get(self, code: str, version: int | None = None) -> Instrument:
+        """A definition; the newest version unless one is named. Raises :class:`UnknownInstrument`."""
+        if not code.startswith(OWN_PREFIX):
+            return instruments.load(code, version)
+        found = self.own.get(code, {})
+        number = max(found, default=0) if version is None else version
+        if number not in found:
+            raise UnknownInstrument(code, version)
+        return found[number]
+
+
+class Library:
+    """The instruments that organisations may use. One object a process (`app.state.library`)."""
+
+    def __init__(self, own: OwnInstruments) -> None:
+        self.own = own
+
+    async def get(self, organisation_id: uuid.UUID, code: str, version: int | None = None) -> Instrument:
+        """The definition of a version, or of the newest one; retired ones too.
+
+        Raises
+        ------
+        UnknownInstrument
+            Neither shipped nor this organisation's.
+        """
+        if not code.startswith(OWN_PREFIX):
+            return instruments.load(code, version)
+        for found in await self.own.versions(organisation_id, code):
+            if version is None or found.version == version:
+                return await self.own.definition(organisation_id, code, found)
+        raise UnknownInstrument(code, version)
+
+    async def of_path(self, organisation_id: uuid.UUID, code: str, version: int | None = None) -> Instrument:
+        """The instrument that a path names; :class:`NotFound` where there is none."""
+        try:
+            return await self.get(organisation_id, code, version)
+        except UnknownInstrument:
+            raise NotFound(UNKNOWN) from None
+
+    async def of_body(self, organisation_id: uuid.UUID, code: str, version: int | None) -> Instrument:
+        """The instrument that a body names; :class:`RequestInvalid` points at the member that is wrong."""
+        try:
+            return await self.get(organisation_id, code, version)
+        except UnknownInstrument:
+            raise _refused(code, await self.versions(organisation_id, code)) from None
+
+    async def to_record(self, organisation_id: uuid.UUID, code: str, version: int | None) -> Instrument:
+        """The same for a new response: the newest version in use, unless one is named.
+
+        Raises
+        ------
+        RequestInvalid
+            No such instrument or version.
+        InstrumentRetired
+            It was retired, or every version was.
+        """
+        if not code.startswith(OWN_PREFIX):
+            try:
+                return instruments.load(code, version)
+            except UnknownInstrument:
+                raise _refused(code, instruments.catalogue().versions.get(code, ())) from None
+        known = await self.own.versions(organisation_id, code)
+        named = [found for found in known if version is None or found.version == version]
+        for found in named:
+            if not found.retired:
+                return await self.own.definition(organisation_id, code, found)
+        if named:
+            raise InstrumentRetired("Record with a version that is in use; GET /v1/instruments lists them.")
+        raise _refused(code, sorted(found.version for found in known))
+
+    async def versions(self, organisation_id: uuid.UUID, code: str) -> tuple[int, ...]:
+        """The versions of a code, oldest first; none where there is no such instrument."""
+        if not code.startswith(OWN_PREFIX):
+            return instruments.catalogue().versions.get(code, ())
+        return tuple(sorted(found.version for found in await self.own.versions(organisation_id, code)))
+
+    async def checksums(self, organisation_id: uuid.UUID, code: str) -> list[tuple[int, str]]:
+        """Each version of a code with the checksum of its definition, oldest first."""
+        if not code.startswith(OWN_PREFIX):
+            versions = instruments.catalogue().versions.get(code, ())
+            return [(version, instruments.load(code, version).checksum) for version in versions]
+        known = await self.own.versions(organisation_id, code)
+        return sorted((found.version, found.checksum) for found in known)
+
+    async def shelf(
+        self, organisation_id: uuid.UUID, codes: Iterable[str], used: Mapping[str, Collection[int]] | None = None
+    ) -> Shelf:
+        """Definitions for code that cannot wait: of each own code the newest version, and those in ``used``."""
+        own: dict[str, dict[int, Instrument]] = {}
+        for code in dict.fromkeys(code for code in codes if code.startswith(OWN_PREFIX)):
+            known = await self.own.versions(organisation_id, code)
+            wanted = {*(used or {}).get(code, ()), *(found.version for found in known[:1])}
+            if known:
+                own[code] = {
+                    found.version: await self.own.definition(organisation_id, code, found)
+                    for found in known
+                    if found.version in wanted
+                }
+        return Shelf(own)
+
+
+def _refused(code: str, versions: Collection[int]) -> RequestInvalid:
+    if not versions:
+        fault = {"pointer": "/instrument", "code": "unknown-instrument", "detail": "is a code of /v1/instruments"}
+    else:
+        detail = f"has to be one of {', '.join(map(str, versions))}"
+        fault = {"pointer": "/version", "code": "unknown-version", "detail": detail}
+    return RequestInvalid(errors=[fault])
+
+
+def library_of(request: Request) -> Library:
+    """The library of the application that serves this request."""
+    library: Library = request.app.state.library
+    return library
+
+
+LibraryDep = Annotated[Library, Depends(library_of)]

@@ -1,0 +1,123 @@
+"""Published definitions of organisations, kept in memory as long as there is room.
+
+What is published never changes, so a kept definition cannot be out of date. Which versions there are and which of them
+are retired is read before each use, by one round trip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+import scoring
+from api.db import ORGANISATION_SETTING
+from api.lane import Lane
+from instruments import Instrument
+from instruments.loader import definition_from
+
+OWN_PREFIX: Final = "own-"
+"""Codes of own instruments begin so and no shipped one does, now or later: the two never meet."""
+OWN_CODE: Final = re.compile(r"own-[a-z0-9][a-z0-9_-]{0,35}")
+
+MOST_PLANS: Final = 256
+"""Compiled plans kept, one a variant. A plan holds up to `scoring.shortcut.MOST_KEPT` scores, some 2 MB."""
+MOST_TEXT: Final = 4 << 20
+"""Characters of definitions kept; in memory they are some twenty times that."""
+
+_VERSIONS: Final = "select version, checksum, retired from read_own_instrument($1, $2)"
+_DEFINITION: Final = (
+    "select definition::text from own_instrument where organisation_id = $1 and code = $2 and version = $3"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnVersion:
+    """A published version; a retired one takes no new responses."""
+
+    version: int
+    checksum: str
+    retired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    instrument: Instrument
+    plans: int
+    text: int
+
+
+Key = tuple[uuid.UUID, str, int, str]
+
+
+class OwnInstruments:
+    """Definitions by organisation, code, version and checksum. One object a process."""
+
+    def __init__(
+        self, pool: asyncpg.Pool[asyncpg.Record], *, most_plans: int = MOST_PLANS, most_text: int = MOST_TEXT
+    ) -> None:
+        self._pool = pool
+        self._most_plans, self._most_text = most_plans, most_text
+        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
+        self._plans = self._text = 0
+        self._coming: dict[Key, asyncio.Task[Instrument]] = {}
+        self._lane = Lane("own-instruments", most=1_024, most_of_one=128)
+
+    async def versions(self, organisation_id: uuid.UUID, code: str) -> tuple[OwnVersion, ...]:
+        """Every published version of a code, newest first; none where the organisation has no such instrument."""
+        if OWN_CODE.fullmatch(code) is None:
+            return ()
+        async with self._pool.acquire() as connection:
+            rows = await connection.fetch(_VERSIONS, organisation_id, code)
+        return tuple(OwnVersion(*row) for row in rows)
+
+    async def definition(self, organisation_id: uuid.UUID, code: str, version: OwnVersion) -> Instrument:
+        """The definition of a version that :meth:`versions` told of, ready to score with."""
+        key = (organisation_id, code, version.version, version.checksum)
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+            return kept.instrument
+        coming = self._coming.get(key)
+        if coming is None:  # whoever asks meanwhile waits for the same
+            coming = self._coming[key] = asyncio.create_task(self._load(key))
+            coming.add_done_callback(lambda _: self._coming.pop(key))
+        return await asyncio.shield(coming)
+
+    async def _load(self, key: Key) -> Instrument:
+        organisation_id, code, version, checksum = key
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
+            text: str = await connection.fetchval(_DEFINITION, organisation_id, code, version)
+        instrument = await self._lane.run(organisation_id, read_and_compile, text)
+        if (instrument.code, instrument.version, instrument.checksum) != (code, version, checksum):
+            raise RuntimeError(f"the stored definition of version {version} is not the one that was published")
+        self._keep(key, _Kept(instrument, len(instrument.variant_ids), len(text)))
+        return instrument
+
+    def _keep(self, key: Key, kept: _Kept) -> None:
+        self._kept[key] = kept
+        self._plans += kept.plans
+        self._text += kept.text
+        while len(self._kept) > 1 and (self._plans > self._most_plans or self._text > self._most_text):
+            _, gone = self._kept.popitem(last=False)
+            self._plans -= gone.plans
+            self._text -= gone.text
+
+    def close(self) -> None:
+        """Compile no more."""
+        self._lane.close()
+
+
+def read_and_compile(text: str) -> Instrument:
+    """A stored definition, compiled under every variant: the first form is scored as quickly as any."""
+    instrument = definition_from(json.loads(text))
+    for variant in (None, *instrument.variant_ids):
+        scoring.score(instrument, {}, variant=variant)
+    return instrument
