@@ -11,8 +11,8 @@ import pytest
 import instruments
 from instruments.catalogue import DEFINITIONS
 from instruments.loader import read_definition, read_file
-from instruments.parts import Norm
-from instruments.schema import Instrument
+from instruments.parts import BandSet, ChangeThreshold, Cutoff, Norm, Reliability
+from instruments.schema import Instrument, ScaleRule
 from scoring.errors import PlanError
 from scoring.plan import plan_of
 
@@ -47,33 +47,40 @@ def test_a_range_that_the_items_do_not_give_is_refused(old: str, new: str, words
 
 
 def test_numbers_of_people_are_no_smaller_than_two(instrument: Instrument) -> None:
-    for part in (*instrument.norms, *instrument.reliabilities, *instrument.cutoffs):
+    counted: list[Norm | Reliability | Cutoff] = [*instrument.norms, *instrument.reliabilities, *instrument.cutoffs]
+    for part in counted:
         assert part.n is None or part.n >= 2, part.id
 
 
 def test_ranges_run_upwards(instrument: Instrument) -> None:
-    for part in (*instrument.reliabilities, *instrument.changes):
+    ranged: list[Reliability | ChangeThreshold] = [*instrument.reliabilities, *instrument.changes]
+    for part in ranged:
         assert part.upper is None or part.upper > part.value, part.id
+
+
+def rule_of(instrument: Instrument, figure: Norm | Cutoff | ChangeThreshold | BandSet) -> ScaleRule:
+    """The scale's rule under the first of the variants that a figure holds under."""
+    return instrument.scale(figure.scale).rule_for((figure.variants or instrument.variant_ids)[0])
 
 
 def test_means_cutoffs_bands_and_changes_fit_their_scales(instrument: Instrument) -> None:
     """A slip of the decimal point, or a figure under the wrong scale, mostly leaves the scale's range."""
     for norm in instrument.norms:
-        scale = instrument.scale(norm.scale)
+        scale = rule_of(instrument, norm)
         assert norm.mean is None or scale.min < norm.mean < scale.max, norm.id
         assert norm.sd is None or norm.sd <= (scale.max - scale.min) / 2, norm.id
     for cutoff in instrument.cutoffs:
-        scale = instrument.scale(cutoff.scale)
+        scale = rule_of(instrument, cutoff)
         assert isinstance(cutoff.operand, Decimal)
         assert scale.min < cutoff.operand < scale.max, cutoff.id
     for change in instrument.changes:
-        scale = instrument.scale(change.scale)
+        scale = rule_of(instrument, change)
         assert 0 < change.value < scale.max - scale.min, change.id
 
 
 def test_bands_leave_no_gap_and_end_with_the_scale(instrument: Instrument) -> None:
     for bands in instrument.bands:
-        scale = instrument.scale(bands.scale)
+        scale = rule_of(instrument, bands)
         for lower, upper in zip(bands.bands, bands.bands[1:], strict=False):
             assert upper.min - lower.max == 1, bands.id
         assert bands.bands[-1].max == scale.max, bands.id
@@ -132,6 +139,7 @@ def test_derived_reliable_changes_follow_from_their_parameters() -> None:
         ("pedt", "total-reliable-derived"): (5.14, 0.77, None),
         ("asex", "total-reliable-derived"): (5.5, 0.801, None),
         ("gmsex", "total-reliable-derived"): (7.03, 0.957, 0.84),
+        ("sqol-f", "total-reliable-derived"): (10.23, 0.88, None),
     }
     found = {
         (code, change.id)
