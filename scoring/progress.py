@@ -22,9 +22,10 @@ from typing import Any, Final, Literal, NamedTuple, TypedDict
 import numpy as np
 
 from instruments.schema import Instrument
-from scoring.change import change_category, confidence_of_change, reliable_change_index
+from scoring.change import change_category
 from scoring.cutoffs import Floats, is_clinical, is_functional
-from scoring.progress_figures import Figures, ReliableChange, Unavailable, figures
+from scoring.progress_figures import Figures, figures
+from scoring.reliable import PublishedChange, ReliableChange, Unavailable
 
 Reason = Literal["no-value", "validity-rule-failed", "other-version", "other-variant"]
 Side = Literal["clinical", "functional", "on-cutoff"]
@@ -221,6 +222,7 @@ def progress(
     *,
     variant: str | None = None,
     versions: Collection[int] | None = None,
+    norm: str | None = None,
 ) -> Progress:
     """The progress of one person on one scale.
 
@@ -233,9 +235,12 @@ def progress(
     measurements
         All of the person's, in any order. They are put in order of ``answered_at``, then ``recorded_at``, then id.
     variant
-        The one whose scores are compared; by default that of the newest measurement that could be used.
+        The one whose scores are compared and whose figures they are judged by; by default that of the newest
+        measurement that could be used. Scores of variants that only read them differently are compared as well.
     versions
         Versions of the definition whose scores are comparable; by default that of ``instrument`` alone.
+    norm
+        Id of a sample to hold the person against, in place of the one that would be.
 
     Returns
     -------
@@ -245,14 +250,16 @@ def progress(
     Raises
     ------
     KeyError
-        The instrument has no such scale.
+        The instrument has no such scale, or the scale no such sample.
     """
     ordered = sorted(measurements, key=itemgetter(0, 1, 2))
     comparable = (instrument.version,) if versions is None else versions
     if variant is None:
         variant = _newest_variant(ordered, comparable) or instrument.variant_ids[0]
-    known = figures(instrument, scale_id, variant)
-    reasons = [_reason(m, comparable, variant) for m in ordered]
+    known = figures(instrument, scale_id, variant, norm=norm)
+    known_variants = instrument.variant_ids if variant in instrument.variant_ids else ()
+    alike = {variant, *(other for other in known_variants if instrument.scored_alike(variant, other))}
+    reasons = [_reason(m, comparable, alike) for m in ordered]
     used = [m.value for m, reason in zip(ordered, reasons, strict=True) if reason is None and m.value is not None]
     rows, from_previous = _rows(used, known)
     points = _points(ordered, reasons, iter(rows))
@@ -277,14 +284,14 @@ def _newest_variant(ordered: Sequence[Measurement], comparable: Collection[int])
     )
 
 
-def _reason(m: Measurement, comparable: Collection[int], variant: str) -> Reason | None:
+def _reason(m: Measurement, comparable: Collection[int], variants: Collection[str]) -> Reason | None:
     if m.value is None:
         return "no-value"
     if not m.valid:
         return "validity-rule-failed"
     if m.version not in comparable:
         return "other-version"
-    return None if m.variant == variant else "other-variant"
+    return None if m.variant in variants else "other-variant"
 
 
 Row = tuple[float | None, float | None, float | None, float | None, str | None]
@@ -314,9 +321,9 @@ def _rows(values: Sequence[float], known: Figures) -> tuple[list[Row], Row]:
 
 
 def _tested(
-    before: Floats, after: Floats, reliable: ReliableChange, known: Figures
+    before: Floats, after: Floats, reliable: ReliableChange | PublishedChange, known: Figures
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    rci = reliable_change_index(before, after, sd=reliable.sd, reliability=reliable.reliability)
+    rci = reliable.index(before, after)
     cutoff = known.deciding
     category = change_category(
         before,
@@ -328,7 +335,8 @@ def _tested(
         on_cutoff="neither" if cutoff is None else cutoff.on_cutoff,
     )
     # `_value_` is what `value` gives, without a descriptor written in Python: this runs for every point
-    return rci.tolist(), confidence_of_change(rci).p_value.tolist(), [c._value_ for c in category.tolist()]
+    told = rci.tolist() if isinstance(reliable, ReliableChange) else [None] * len(rci)
+    return told, reliable.probability(rci), [c._value_ for c in category.tolist()]
 
 
 def _points(ordered: Sequence[Measurement], reasons: Sequence[Reason | None], rows: Iterator[Row]) -> list[Point]:

@@ -2,15 +2,17 @@
 
 Which cutoff decides the category, the first that there is of:
 
-1. Jacobson and Truax's c, where the norms of both populations were read or derived;
+1. Jacobson and Truax's c, where the samples of both populations were read or derived;
 2. the first published cutoff that was read, of those that are reported with every result;
-3. c, where a norm is from memory;
+3. c, where a sample is from memory;
 4. the first other published cutoff that is reported with every result;
-5. b (functional norm alone), then a (clinical norm alone).
+5. b (functional sample alone), then a (clinical sample alone).
 
 A figure that somebody has seen goes before one that has yet to be checked, and c before a published cutoff of the same
-standing, as it belongs to the method. One that no possible score could cross, or whose case side contradicts the
-scale's direction, never decides.
+standing, as it belongs to the method. Samples that only the rule of :mod:`scoring.norms` put together are named, and
+so are the cutoffs between them, but these decide nothing: patients of another complaint, or the divorced, are clinical
+samples too. A caller who asks for a sample has it decide. A cutoff that no possible score could cross, or whose case
+side contradicts the scale's direction, never decides.
 """
 
 from __future__ import annotations
@@ -21,109 +23,22 @@ from functools import cached_property
 from typing import Any, Final, Literal
 
 from instruments.parts import Cutoff as PublishedCutoff
-from instruments.parts import Evidence, Norm, ProgressParameters, Sourced
+from instruments.parts import Evidence, Norm
 from instruments.schema import Instrument, Scale
-from scoring.change import (
-    critical_value,
-    reliable_change_threshold,
-    standard_error_of_difference,
-    standard_error_of_measurement,
-)
 from scoring.cutoffs import CutoffKind, HigherIs, OnCutoff, cutoff
-
-SIGNIFICANCE: Final = 0.05
-METHOD: Final = "jacobson-truax"
+from scoring.norms import By, NormChoice, Role, choose_norms
+from scoring.reliable import NO_DIRECTION, PublishedChange, ReliableChange, Unavailable, provenance, reliable_change
 
 _FORMULAS: Final[dict[CutoffKind, str]] = {
     "a": "clinical mean, two clinical standard deviations towards better",
     "b": "functional mean, two functional standard deviations towards worse",
     "c": "(clinical SD x functional mean + functional SD x clinical mean) / (clinical SD + functional SD)",
 }
-_ROLES: Final[dict[CutoffKind, tuple[str, ...]]] = {
+_ROLES: Final[dict[CutoffKind, tuple[Role, ...]]] = {
     "a": ("clinical",),
     "b": ("functional",),
     "c": ("clinical", "functional"),
 }
-
-
-@dataclass(frozen=True)
-class Unavailable:
-    """A figure that is not there: a stable code and a sentence."""
-
-    code: str
-    detail: str
-
-    @cached_property
-    def document(self) -> dict[str, Any]:
-        """As plain data."""
-        return {"available": False, "code": self.code, "detail": self.detail}
-
-
-NO_DIRECTION: Final = Unavailable(
-    "no-direction", "On this scale higher is neither better nor worse, so there is no improvement to speak of."
-)
-NO_PARAMETERS: Final = Unavailable(
-    "no-parameters",
-    "The definition has no standard deviation with a fitting reliability for this scale, "
-    "so measurement error cannot be told from change.",
-)
-
-
-def provenance(part: Sourced) -> dict[str, Any]:
-    """Where a part of a definition comes from and how well that is known."""
-    return {"source": part.source, "evidence": part.evidence, "note": part.note}
-
-
-@dataclass(frozen=True)
-class ReliableChange:
-    """Measurement error and the change that must be exceeded, in points, two-sided at ``SIGNIFICANCE``."""
-
-    higher_is: HigherIs
-    parameters: ProgressParameters
-    warnings: tuple[str, ...]
-
-    @cached_property
-    def sd(self) -> float:
-        """Standard deviation in points."""
-        return float(self.parameters.sd)
-
-    @cached_property
-    def reliability(self) -> float:
-        """Reliability of the scale, 0..1."""
-        return float(self.parameters.reliability)
-
-    @cached_property
-    def critical(self) -> float:
-        """What the reliable change index must exceed."""
-        return critical_value(SIGNIFICANCE)
-
-    @cached_property
-    def threshold(self) -> float:
-        """What a change in points must exceed."""
-        return reliable_change_threshold(self.sd, self.reliability, significance=SIGNIFICANCE)
-
-    @cached_property
-    def document(self) -> dict[str, Any]:
-        """As plain data."""
-        given = self.parameters
-        return {
-            "available": True,
-            "method": METHOD,
-            "formula": "rci = (last - baseline) / (sd x sqrt(2 x (1 - reliability)))",
-            "significance": SIGNIFICANCE,
-            "critical": self.critical,
-            "standard_error_of_measurement": standard_error_of_measurement(self.sd, self.reliability),
-            "standard_error_of_difference": standard_error_of_difference(self.sd, self.reliability),
-            "threshold": self.threshold,
-            "sd": {"value": self.sd, "sample": given.sd_sample},
-            "reliability": {
-                "value": self.reliability,
-                "kind": given.reliability_kind,
-                "sample": given.reliability_sample,
-            },
-            **provenance(given),
-            "warnings": list(self.warnings),
-        }
 
 
 @dataclass(frozen=True)
@@ -143,8 +58,18 @@ class ProgressCutoff:
     formula: str | None
     meaning: str
     warnings: tuple[str, ...]
-    norms: tuple[Norm, ...] = ()
+    choices: tuple[NormChoice, ...] = ()
     published: PublishedCutoff | None = None
+
+    @property
+    def norms(self) -> tuple[Norm, ...]:
+        """The samples of a cutoff that is computed from some."""
+        return tuple(choice.norm for choice in self.choices)
+
+    @property
+    def deliberate(self) -> bool:
+        """Whether its samples were put together by the definition or by whoever asked, and not by the rule."""
+        return all(choice.by != "rule" for choice in self.choices)
 
     @property
     def evidence(self) -> Evidence:
@@ -166,7 +91,7 @@ class ProgressCutoff:
             "meaning": self.meaning,
             "formula": self.formula,
             "warnings": list(self.warnings),
-            "norms": [_norm_document(norm) for norm in self.norms],
+            "norms": [_norm_document(choice.norm, choice.by) for choice in self.choices],
             "sample": None if published is None else published.sample,
             "n": None if published is None else published.n,
             "sensitivity": _number(published and published.sensitivity),
@@ -185,9 +110,10 @@ def _of_accuracy(published: PublishedCutoff) -> Evidence | None:
     return published.accuracy_evidence or published.evidence
 
 
-def _norm_document(norm: Norm) -> dict[str, Any]:
+def _norm_document(norm: Norm, by: By) -> dict[str, Any]:
     return {
         "id": norm.id,
+        "chosen_by": by,
         "population": norm.population,
         "sample": norm.sample,
         "n": norm.n,
@@ -208,8 +134,9 @@ class Figures:
     scale: Scale
     minimum: float
     maximum: float
-    reliable_change: ReliableChange | Unavailable
+    reliable_change: ReliableChange | PublishedChange | Unavailable
     cutoffs: tuple[ProgressCutoff, ...]
+    norms: tuple[NormChoice, ...]
     rules_from_memory: tuple[str, ...]
     """Of the scale's scoring rule and the variant, those that rest on memory, by name."""
 
@@ -221,7 +148,7 @@ class Figures:
     @cached_property
     def deciding(self) -> ProgressCutoff | None:
         """The cutoff that the category goes by; None: by reliable change alone."""
-        fit = [c for c in self.cutoffs if not c.warnings]
+        fit = [c for c in self.cutoffs if not c.warnings and c.deliberate]
         published = [c for c in fit if c.kind == "published"]
         a, b, c = ([one for one in fit if one.id == f"jacobson-truax-{kind}"] for kind in "abc")
         derived = [one for one in c if one.evidence == "derived"]
@@ -232,7 +159,7 @@ class Figures:
     def needs_review(self) -> tuple[str, ...]:
         """What the judgement rests on that is from memory and has to be checked, by name."""
         reliable, cutoff = self.reliable_change, self.deciding
-        error = isinstance(reliable, ReliableChange) and reliable.parameters.evidence == "memory"
+        error = not isinstance(reliable, Unavailable) and reliable.given.evidence == "memory"
         found = [*self.rules_from_memory, *(["reliable-change"] if error else [])]
         if cutoff is not None and cutoff.evidence == "memory":
             found.append(f"cutoff {cutoff.id}")
@@ -248,34 +175,49 @@ class Figures:
             "range": {"min": self.minimum, "max": self.maximum},
             "reliable_change": self.reliable_change.document,
             "cutoffs": [c.document(deciding=c is self.deciding) for c in self.cutoffs],
+            "norms": [choice.document() for choice in self.norms],
             "needs_review": list(self.needs_review),
         }
 
 
-def figures(instrument: Instrument, scale_id: str, variant: str) -> Figures:
-    """The figures of a scale under a variant; kept with the definition. ``KeyError`` where there is no such scale."""
-    key = f"progress:{scale_id}:{variant}"
+def figures(instrument: Instrument, scale_id: str, variant: str, *, norm: str | None = None) -> Figures:
+    """The figures of a scale under a variant; kept with the definition.
+
+    Parameters
+    ----------
+    norm
+        Id of a sample of the scale to hold the person against, in place of the one that would be.
+
+    Raises
+    ------
+    KeyError
+        There is no such scale, or no such sample with a mean and a standard deviation that can serve.
+    """
+    key = f"progress:{scale_id}:{variant}:{norm or ''}"
     kept: Figures | None = instrument.compiled.get(key)
     if kept is None:
-        kept = instrument.compiled[key] = _figures(instrument, instrument.scale(scale_id), variant)
+        kept = instrument.compiled[key] = _figures(instrument, instrument.scale(scale_id), variant, norm)
     return kept
 
 
-def _figures(instrument: Instrument, scale: Scale, variant: str) -> Figures:
+def _figures(instrument: Instrument, scale: Scale, variant: str, norm: str | None) -> Figures:
     rule = scale.rule_for(variant)
     bounds = float(rule.min), float(rule.max)
     rules = _rules_from_memory(instrument, scale, variant)
-    parameters = next((p for p in instrument.progress if p.scale == scale.id), None)
+    parameters = next((p for p in instrument.progress if p.scale == scale.id and p.holds_under(variant)), None)
+    choices = choose_norms(instrument, scale.id, variant, parameters, asked=norm)
     if scale.higher_is == "neither":
-        return Figures(scale, *bounds, NO_DIRECTION, (), rules)
-    published = tuple(_published(c, scale.higher_is, bounds) for c in instrument.cutoffs if _counts(c, scale))
-    if parameters is None:
-        return Figures(scale, *bounds, NO_PARAMETERS, published, rules)
-    reliable = ReliableChange(scale.higher_is, parameters, ())
-    if reliable.threshold >= bounds[1] - bounds[0]:
-        reliable = ReliableChange(scale.higher_is, parameters, ("threshold-exceeds-scale",))
-    cutoffs = (*_from_norms(instrument, parameters, scale.higher_is, bounds), *published)
-    return Figures(scale, *bounds, reliable, cutoffs, rules)
+        return Figures(scale, *bounds, NO_DIRECTION, (), tuple(choices.values()), rules)
+    published = tuple(
+        _published(c, scale.higher_is, bounds)
+        for c in instrument.cutoffs
+        if c.scale == scale.id and c.primary and c.holds_under(variant)
+    )
+    reliable = reliable_change(
+        instrument, scale.id, scale.higher_is, variant, parameters, choices.get("clinical"), bounds
+    )
+    cutoffs = (*_from_norms(choices, scale.higher_is, bounds), *published)
+    return Figures(scale, *bounds, reliable, cutoffs, tuple(choices.values()), rules)
 
 
 def _rules_from_memory(instrument: Instrument, scale: Scale, variant: str) -> tuple[str, ...]:
@@ -289,22 +231,15 @@ def _rules_from_memory(instrument: Instrument, scale: Scale, variant: str) -> tu
     return tuple(name for name in instrument.review_of(variant) if name in names)
 
 
-def _counts(published: PublishedCutoff, scale: Scale) -> bool:
-    return published.scale == scale.id and published.primary
-
-
 def _from_norms(
-    instrument: Instrument, parameters: ProgressParameters, higher_is: HigherIs, bounds: tuple[float, float]
+    choices: dict[Role, NormChoice], higher_is: HigherIs, bounds: tuple[float, float]
 ) -> Iterator[ProgressCutoff]:
-    """Cutoffs a, b and c, as far as the definition names norms for them."""
-    norms = {norm.id: norm for norm in instrument.norms}
-    roles = {"clinical": parameters.clinical, "functional": parameters.functional}
-    given = {role: norms[name] for role, name in roles.items() if name is not None}
+    """Cutoffs a, b and c, as far as there are samples for them."""
     moments: dict[str, float | None] = {}
-    for role, norm in given.items():
-        moments |= {f"mean_{role}": _number(norm.mean), f"sd_{role}": _number(norm.sd)}
+    for role, choice in choices.items():
+        moments |= {f"mean_{role}": _number(choice.norm.mean), f"sd_{role}": _number(choice.norm.sd)}
     for kind, needed in _ROLES.items():
-        if given.keys() >= set(needed):
+        if choices.keys() >= set(needed):
             made = cutoff(kind, higher_is=higher_is, scale=bounds, **moments)
             yield ProgressCutoff(
                 f"jacobson-truax-{kind}",
@@ -315,7 +250,7 @@ def _from_norms(
                 _FORMULAS[kind],
                 f"{kind} of Jacobson and Truax",
                 made.warnings,
-                tuple(given[role] for role in needed),
+                tuple(choices[role] for role in needed),
             )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from scoring.progress import Change, Point, Progress, Reason
-from scoring.progress_figures import ReliableChange, Unavailable
+from scoring.reliable import PublishedChange, ReliableChange, Unavailable
 
 HEADLINES: Final = {
     "recovered": "recovered",
@@ -144,7 +144,7 @@ def _main(progress: Progress) -> str:
     if isinstance(reliable, Unavailable):
         why = " Whether that is more than measurement error is not known for this scale."
         return f"{_moved(change)} ({course}).{'' if change.direction is None else why}"
-    return f"{_judged(progress, change, reliable)} ({course}). {_certainty(change, reliable)}"
+    return f"{_judged(progress, change)} ({course}). {_certainty(change, reliable)}"
 
 
 def _reading(point: Point) -> str:
@@ -168,7 +168,7 @@ def _moved(change: Change) -> str:
     return f"{amount} {word} than at the start"
 
 
-def _judged(progress: Progress, change: Change, reliable: ReliableChange) -> str:
+def _judged(progress: Progress, change: Change) -> str:
     category = change.category or "unchanged"
     moved = _moved(change)
     crossing, cutoff = _CROSSINGS.get(category, ""), progress.figures.deciding
@@ -177,7 +177,10 @@ def _judged(progress: Progress, change: Change, reliable: ReliableChange) -> str
     return f"{_OPENINGS[category]}: {moved[0].lower()}{moved[1:]}{crossing}"
 
 
-def _certainty(change: Change, reliable: ReliableChange) -> str:
+def _certainty(change: Change, reliable: ReliableChange | PublishedChange) -> str:
+    if isinstance(reliable, PublishedChange):
+        side = "less than" if change.category == "unchanged" else "at least"
+        return f"That is {side} the published reliable change ({points(reliable.threshold)})."
     if change.points == 0:
         return f"Only more than {points(reliable.threshold)} would be a reliable change."
     verdict = "within" if change.category == "unchanged" else "more than"

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 from api.charts.style import BOLD_LINE, CLINICAL_IS, EDGE, INK, LARGE, LINE, SMALL, Spec
 from api.charts.text import lines, room, spread
 from scoring.progress import Progress
-from scoring.progress_figures import Unavailable
 from scoring.progress_words import headline, number, unchecked
+from scoring.reliable import Unavailable
 
 _MOVED = 3
 """Pixels that a label can be moved before a stroke has to lead to the line that it belongs to."""

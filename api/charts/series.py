@@ -15,8 +15,9 @@ from api.charts.labels import label_layers, labels, width_of
 from api.charts.style import COMPUTED_IS, CONFIG, PAPER, PARAMETERS_ARE, PUBLISHED_IS, QUIET, SCHEMA, Spec, verdict
 from api.charts.text import lines, ticks
 from scoring.progress import Change, Progress
-from scoring.progress_figures import ProgressCutoff, ReliableChange
+from scoring.progress_figures import ProgressCutoff
 from scoring.progress_words import direction, left_out, number, summary
+from scoring.reliable import PublishedChange, ReliableChange, Unavailable
 
 NARROWEST, WIDEST, USUAL = 320, 1600, 640
 
@@ -141,11 +142,10 @@ class _Chart:
         """What lines and marks mean, and which figures they rest on."""
         notes = []
         reliable, cutoff = self.figures.reliable_change, self.figures.deciding
-        if isinstance(reliable, ReliableChange) and self.progress.band is not None:
+        if not isinstance(reliable, Unavailable) and self.progress.band is not None:
             notes.append(
                 f"Band: no reliable change from the start, within {number(reliable.threshold)} points "
-                f"(Jacobson-Truax, 95 %; SD {number(reliable.sd)}, reliability {number(reliable.reliability)}, "
-                f"{PARAMETERS_ARE[reliable.parameters.evidence]})."
+                f"({_rests_on(reliable)})."
             )
         if cutoff is not None:
             notes.append(f"Dashed line: cutoff {number(cutoff.value)} ({cutoff.meaning}; {_known(cutoff)}).")
@@ -178,3 +178,11 @@ class _Chart:
 
 def _known(cutoff: ProgressCutoff) -> str:
     return (PUBLISHED_IS if cutoff.kind == "published" else COMPUTED_IS)[cutoff.evidence]
+
+
+def _rests_on(reliable: ReliableChange | PublishedChange) -> str:
+    """Which figures the band is drawn by, and how well they are known."""
+    known = PARAMETERS_ARE[reliable.given.evidence]
+    if isinstance(reliable, PublishedChange):
+        return f"published threshold; {known}"
+    return f"Jacobson-Truax, 95 %; SD {number(reliable.sd)}, reliability {number(reliable.reliability)}, {known}"

@@ -19,10 +19,10 @@ import numpy.typing as npt
 from api.clients.codes import gender_group
 from api.research.lattice import LATTICE
 from api.research.repository import PersonYear
-from scoring.change import ChangeCategory, change_category, reliable_change_index
+from scoring.change import ChangeCategory, change_category
 from scoring.disclosure import Cell, Dimension, Table
 from scoring.disclosure_table import Key
-from scoring.progress_figures import ReliableChange
+from scoring.reliable import PublishedChange, ReliableChange
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -63,7 +63,10 @@ class Population:
     """
 
     def __init__(
-        self, rows: Sequence[PersonYear], dimensions: tuple[Dimension, ...], reliable: ReliableChange | None
+        self,
+        rows: Sequence[PersonYear],
+        dimensions: tuple[Dimension, ...],
+        reliable: ReliableChange | PublishedChange | None,
     ) -> None:
         self.dimensions = (*dimensions, OUTCOME)
         self.shape = tuple(len(dimension.levels) + 1 for dimension in self.dimensions)
@@ -172,11 +175,11 @@ class Population:
         return found
 
 
-def _outcomes(first: Floats, last: Floats, reliable: ReliableChange | None) -> Ints:
-    """The place of each change among the levels of `OUTCOME`, by Jacobson and Truax without a cutoff."""
+def _outcomes(first: Floats, last: Floats, reliable: ReliableChange | PublishedChange | None) -> Ints:
+    """The place of each change among the levels of `OUTCOME`, by reliable change without a cutoff."""
     if reliable is None:
         return np.full(first.shape, _WITHOUT_PARAMETERS)
-    index = reliable_change_index(first, last, sd=reliable.sd, reliability=reliable.reliability)
+    index = reliable.index(first, last)
     category = change_category(first, last, index, higher_is=reliable.higher_is, critical=reliable.critical)
     return np.array([_CATEGORY_OF[one] for one in category], np.int64)
 

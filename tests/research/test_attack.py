@@ -21,7 +21,8 @@ from api.research.population import Population, occurring
 from api.research.protection import Protections, View
 from api.research.repository import PersonYear
 from instruments import load
-from scoring.progress_figures import ReliableChange, figures
+from scoring.progress_figures import figures
+from scoring.reliable import ReliableChange
 from tests.research.conftest import Asks, Stores
 from tests.research.populations import NAMES, THRESHOLD, Person, chosen, frame_of
 

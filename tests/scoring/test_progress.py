@@ -15,7 +15,7 @@ import instruments
 from instruments import Instrument
 from scoring.change import critical_value
 from scoring.progress import REASONS, Change, Measurement, Progress, progress
-from scoring.progress_figures import Unavailable
+from scoring.reliable import Unavailable
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 FSFI, PHQ_9 = instruments.load("fsfi"), instruments.load("phq-9")

@@ -6,7 +6,8 @@ import pytest
 
 import instruments
 from instruments import Instrument
-from scoring.progress_figures import ReliableChange, figures
+from scoring.progress_figures import figures
+from scoring.reliable import ReliableChange
 from tests.scoring.test_progress import CUTOFF, FSFI, PARAMETERS, PHQ_9, invented, with_norms
 
 
@@ -215,7 +216,9 @@ def test_warnings_of_published_cutoffs(rule: dict[str, float], warnings: tuple[s
 def test_other_scales_have_their_own() -> None:
     other = CUTOFF | {"id": "other", "at_least": 9, "primary": False}
     assert figures(invented(cutoffs=[other]), "total", "prorated").cutoffs == ()
-    assert {c.id for c in figures(FSFI, "arousal", "strict").cutoffs} == set()
+    of_arousal = figures(FSFI, "arousal", "strict")
+    assert {c.published for c in of_arousal.cutoffs} == {None}
+    assert of_arousal.deciding is None
 
 
 def test_error_as_wide_as_the_scale() -> None:
