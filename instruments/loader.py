@@ -6,6 +6,8 @@ import difflib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +19,9 @@ from instruments.reading import NotReadable, Path_, lines_of, read_yaml
 from instruments.schema import Instrument, Listed
 
 Model = TypeVar("Model", bound=Strict)
+MOST_FAULTS = 1_000
+"""Told of one definition: a file that is nothing but faults is not worth the time to explain them all."""
+LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def _checked(model: type[Model], value: Any, file: str, lines: Callable[[], dict
     try:
         return model.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        raise DefinitionError(list(_explained(error, file, lines()))) from None
+        raise DefinitionError(list(islice(_explained(error, file, lines()), MOST_FAULTS))) from None
 
 
 def read_file(path: Path) -> Instrument:
@@ -136,10 +141,10 @@ def _steps(loc: Path_, lines: dict[Path_, int]) -> Path_:
 
 
 def _in_words(kind: str, message: str, path: Path_) -> tuple[str, str]:
-    name = str(path[-1]) if path else ""
+    name = str(path[-1])[:LONGEST_NAME] if path else ""
     match kind:
         case "extra_forbidden":
-            close = difflib.get_close_matches(name, sorted(_known_names()), n=1)
+            close = difflib.get_close_matches(name, _known_names(), n=1)
             return f"unknown key {name!r}", f"did you mean {close[0]!r}?" if close else "remove it"
         case "missing":
             return f"{name!r} is missing", "add it"
@@ -155,7 +160,8 @@ def _in_words(kind: str, message: str, path: Path_) -> tuple[str, str]:
             return message[:1].lower() + message[1:], ""
 
 
-def _known_names() -> set[str]:
+@cache
+def _known_names() -> tuple[str, ...]:
     names: set[str] = set()
     todo: list[Any] = [Instrument.model_json_schema(), Listed.model_json_schema()]
     while todo:
@@ -165,7 +171,7 @@ def _known_names() -> set[str]:
             todo.extend(value.values())
         elif isinstance(value, list):
             todo.extend(value)
-    return names
+    return tuple(sorted(names))
 
 
 def _paths(value: Any, path: Path_ = ()) -> Iterator[Path_]:

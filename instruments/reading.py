@@ -18,6 +18,7 @@ import yaml
 Path_ = tuple[str | int, ...]
 LARGEST_FILE = 1 << 20
 MOST_VALUES = 100_000  # after aliases are followed, so that a small file cannot unfold into a huge one
+CHARACTERS = 256  # of one text, that count as one value more: an alias of a long text stands for all of it
 DEEPEST = 40
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
@@ -108,6 +109,7 @@ class _Reader:
         node = _Node(None, _line(event))
         if kind is yaml.ScalarEvent:
             node.value = _scalar(event.value, quoted=bool(event.style))
+            node.size += len(event.value) // CHARACTERS
         elif kind is yaml.SequenceStartEvent:
             node.value = []
             while type(child := next(self._events)) is not yaml.SequenceEndEvent:
@@ -129,6 +131,7 @@ class _Reader:
             key = event.value
             if key in found:
                 self.twice.append(KeyTwice(_line(event), (*path, key)))
+            node.size += len(key) // CHARACTERS
             found[key] = self._into(node, key, next(self._events), depth, path)
         return found
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from instruments.loader import DefinitionError, definition_from, read_definition, read_file
+from instruments.loader import MOST_FAULTS, DefinitionError, definition_from, read_definition, read_file
 from instruments.reading import DEEPEST, LARGEST_FILE, MOST_VALUES
 
 HERE = Path(__file__).parent.parent
@@ -147,3 +147,16 @@ def test_plain_data_is_checked_like_a_file() -> None:
 
 def test_pointers_escape_what_json_pointers_escape() -> None:
     assert "/a~1b~0c" in str(refused(GOOD.read_text() + "a/b~c: 1\n"))
+
+
+@pytest.mark.parametrize(
+    "text", ["- &a '{long}'\n" + "- *a\n" * 9_000, "- &a {{'{long}': 1}}\n" + "- *a\n" * 9_000], ids=["value", "key"]
+)
+def test_a_long_text_cannot_be_multiplied_by_aliases(text: str) -> None:
+    """Each alias is one value, and would be written out in full where the data is checked."""
+    assert "too many values" in str(refused(text.format(long="x" * 4_000)))
+
+
+def test_a_file_of_nothing_but_faults_is_not_explained_to_its_end() -> None:
+    text = "\n".join(f"unknown{number}: 1" for number in range(MOST_FAULTS + 500))
+    assert len(refused(text).faults) == MOST_FAULTS
