@@ -149,12 +149,11 @@ def test_pointers_escape_what_json_pointers_escape() -> None:
     assert "/a~1b~0c" in str(refused(GOOD.read_text() + "a/b~c: 1\n"))
 
 
-@pytest.mark.parametrize(
-    "text", ["- &a '{long}'\n" + "- *a\n" * 9_000, "- &a {{'{long}': 1}}\n" + "- *a\n" * 9_000], ids=["value", "key"]
-)
-def test_a_long_text_cannot_be_multiplied_by_aliases(text: str) -> None:
+@pytest.mark.parametrize("first", [f"- &a {'x' * 4_000}\n", f"- &a\n  ? {'x' * 4_000}\n  : 1\n"], ids=["value", "key"])
+def test_a_long_text_cannot_be_multiplied_by_aliases(first: str) -> None:
     """Each alias is one value, and would be written out in full where the data is checked."""
-    assert "too many values" in str(refused(text.format(long="x" * 4_000)))
+    assert "too many values" in str(refused(first + "- *a\n" * 9_000))
+    assert "too many values" not in str(refused(first + "- *a\n" * 9))
 
 
 def test_a_file_of_nothing_but_faults_is_not_explained_to_its_end() -> None:
