@@ -27,21 +27,21 @@ RIGHTS = {
 APPEND_ONLY = ("own_instrument", "own_instrument_retirement")
 
 # One round trip before each use of an own instrument; the definitions themselves are kept by who asks, as they never
-# change. Newest first.
+# change. Without a code all of them; of each the newest version first.
 READ_OWN_INSTRUMENT = """
 create function read_own_instrument(p_organisation_id uuid, p_code text)
-returns table (version integer, checksum text, retired boolean)
+returns table (code text, version integer, checksum text, retired boolean)
 language plpgsql security invoker as $$
 #variable_conflict use_column
 begin
   perform set_config('fathomline.organisation_id', p_organisation_id::text, true);
   return query
-    select o.version, o.checksum, r.version is not null
+    select o.code, o.version, o.checksum, r.version is not null
     from own_instrument o
     left join own_instrument_retirement r
       on r.organisation_id = o.organisation_id and r.code = o.code and r.version = o.version
-    where o.organisation_id = p_organisation_id and o.code = p_code
-    order by o.version desc;
+    where o.organisation_id = p_organisation_id and (p_code is null or o.code = p_code)
+    order by o.code, o.version desc;
 end
 $$
 """
