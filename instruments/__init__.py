@@ -1,16 +1,21 @@
 """Instruments as data: the definition schema, its loader and the definitions."""
 
-from instruments.catalogue import Catalogue, UnknownInstrument, catalogue, load
+from instruments.catalogue import Catalogue, NotScorable, UnknownInstrument, catalogue, load
+from instruments.concerns import Concern, vocabulary
 from instruments.loader import DefinitionError, DefinitionFault, read_definition
-from instruments.schema import Instrument
+from instruments.schema import Instrument, Listed
 
 __all__ = [
     "Catalogue",
+    "Concern",
     "DefinitionError",
     "DefinitionFault",
     "Instrument",
+    "Listed",
+    "NotScorable",
     "UnknownInstrument",
     "catalogue",
     "load",
     "read_definition",
+    "vocabulary",
 ]

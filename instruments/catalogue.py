@@ -6,10 +6,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 
-from instruments.loader import read_file
-from instruments.schema import Instrument
+from instruments.loader import read_file, read_listed_file
+from instruments.schema import Instrument, Listed
 
 DEFINITIONS = Path(__file__).parent / "definitions"
+LISTED = Path(__file__).parent / "listed"
 
 
 class UnknownInstrument(KeyError):
@@ -24,15 +25,27 @@ class UnknownInstrument(KeyError):
         return f"there is no {what}"
 
 
+class NotScorable(UnknownInstrument):
+    """There is no definition, because a fact about its scoring is not known; ``listed`` says which."""
+
+    def __init__(self, listed: Listed) -> None:
+        super().__init__(listed.code)
+        self.listed = listed
+
+    def __str__(self) -> str:
+        return f"{self.code!r} cannot be scored. Missing: {'; '.join(self.listed.missing)}"
+
+
 class Catalogue:
-    """All definitions of a folder, by code and version.
+    """All definitions of a folder, by code and version, and what is listed although it cannot be scored.
 
     File names are read once; a file's content when that instrument is first used. A newer version never replaces an
     older one: answers stay with the version that they were given to.
     """
 
-    def __init__(self, folder: Path = DEFINITIONS) -> None:
+    def __init__(self, folder: Path = DEFINITIONS, listed: Path | None = None) -> None:
         self._folder = folder
+        self._listed = listed if listed is not None else LISTED if folder == DEFINITIONS else None
         self._read: dict[tuple[str, int], Instrument] = {}
         self._newest: dict[str, Instrument] = {}
         self._lock = Lock()
@@ -47,6 +60,12 @@ class Catalogue:
                 found.setdefault(code, []).append(int(version))
         return {code: tuple(sorted(versions)) for code, versions in sorted(found.items())}
 
+    @cached_property
+    def listed(self) -> dict[str, Listed]:
+        """Code to the entry of a questionnaire that cannot be scored; read when first asked for."""
+        files = sorted(self._listed.glob("*.yaml")) if self._listed is not None else []
+        return {path.stem: read_listed_file(path) for path in files}
+
     @property
     def codes(self) -> tuple[str, ...]:
         """Every code, sorted."""
@@ -58,7 +77,7 @@ class Catalogue:
         Raises
         ------
         UnknownInstrument
-            No such code or version.
+            No such code or version; :class:`NotScorable` where the code is listed only.
         DefinitionError
             The file cannot be used.
         """
@@ -67,16 +86,20 @@ class Catalogue:
             if instrument is None:
                 versions = self.versions.get(code)
                 if versions is None:
-                    raise UnknownInstrument(code)
+                    raise self._unknown(code, None)
                 instrument = self._newest[code] = self.get(code, versions[-1])
             return instrument
         instrument = self._read.get((code, version))
         if instrument is None:
             if version not in self.versions.get(code, ()):
-                raise UnknownInstrument(code, version)
+                raise self._unknown(code, version)
             with self._lock:
                 instrument = self._read.setdefault((code, version), read_file(self._folder / f"{code}@{version}.yaml"))
         return instrument
+
+    def _unknown(self, code: str, version: int | None) -> UnknownInstrument:
+        listed = self.listed.get(code)
+        return UnknownInstrument(code, version) if listed is None else NotScorable(listed)
 
 
 @lru_cache(maxsize=1)
@@ -91,6 +114,6 @@ def load(code: str, version: int | None = None) -> Instrument:
     Raises
     ------
     UnknownInstrument
-        No such code or version.
+        No such code or version; :class:`NotScorable` where the code is listed only.
     """
     return catalogue().get(code, version)

@@ -255,7 +255,7 @@ def progress(
     ordered = sorted(measurements, key=itemgetter(0, 1, 2))
     comparable = (instrument.version,) if versions is None else versions
     if variant is None:
-        variant = _newest_variant(ordered, comparable) or instrument.variant_ids[0]
+        variant = usual_variant(instrument, ordered, comparable)
     known = figures(instrument, scale_id, variant, norm=norm)
     known_variants = instrument.variant_ids if variant in instrument.variant_ids else ()
     alike = {variant, *(other for other in known_variants if instrument.scored_alike(variant, other))}
@@ -278,10 +278,10 @@ def progress(
     )
 
 
-def _newest_variant(ordered: Sequence[Measurement], comparable: Collection[int]) -> str | None:
-    return next(
-        (m.variant for m in reversed(ordered) if m.value is not None and m.valid and m.version in comparable), None
-    )
+def usual_variant(instrument: Instrument, measurements: Iterable[Measurement], versions: Collection[int]) -> str:
+    """The variant to judge by where none is asked for: that of the newest usable measurement, else the default."""
+    usable = [m for m in measurements if m.value is not None and m.valid and m.version in versions]
+    return max(usable, key=itemgetter(0, 1, 2)).variant if usable else instrument.variant_ids[0]
 
 
 def _reason(m: Measurement, comparable: Collection[int], variants: Collection[str]) -> Reason | None:

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 
 import instruments
-from api.catalogue.own import OWN_PREFIX, OwnInstruments
+from api.catalogue.own import OWN_PREFIX, OwnInstruments, OwnVersion
 from api.problems import NotFound, Problem, RequestInvalid
 from instruments import Instrument, UnknownInstrument
 
@@ -115,13 +115,20 @@ class Library:
             return instruments.catalogue().versions.get(code, ())
         return tuple(sorted(found.version for found in await self.own.versions(organisation_id, code)))
 
-    async def checksums(self, organisation_id: uuid.UUID, code: str) -> list[tuple[int, str]]:
-        """Each version of a code with the checksum of its definition, oldest first."""
+    async def published(self, organisation_id: uuid.UUID, code: str) -> list[OwnVersion]:
+        """Each version of a code with the checksum of its definition, oldest first. Shipped ones are never retired."""
         if not code.startswith(OWN_PREFIX):
             versions = instruments.catalogue().versions.get(code, ())
-            return [(version, instruments.load(code, version).checksum) for version in versions]
-        known = await self.own.versions(organisation_id, code)
-        return sorted((found.version, found.checksum) for found in known)
+            return [OwnVersion(version, instruments.load(code, version).checksum, False) for version in versions]
+        return [*reversed(await self.own.versions(organisation_id, code))]
+
+    async def own_newest(self, organisation_id: uuid.UUID) -> list[tuple[Instrument, bool]]:
+        """Of each own instrument the newest version in use, or the newest of all, and whether that is retired."""
+        found = []
+        for code, versions in (await self.own.all(organisation_id)).items():
+            newest = next((version for version in versions if not version.retired), versions[0])
+            found.append((await self.own.definition(organisation_id, code, newest), newest.retired))
+        return found
 
     async def shelf(
         self, organisation_id: uuid.UUID, codes: Iterable[str], used: Mapping[str, Collection[int]] | None = None

@@ -31,7 +31,7 @@ MOST_PLANS: Final = 256
 MOST_TEXT: Final = 4 << 20
 """Characters of definitions kept; in memory they are some twenty times that."""
 
-_VERSIONS: Final = "select version, checksum, retired from read_own_instrument($1, $2)"
+_VERSIONS: Final = "select code, version, checksum, retired from read_own_instrument($1, $2)"
 _DEFINITION: Final = (
     "select definition::text from own_instrument where organisation_id = $1 and code = $2 and version = $3"
 )
@@ -75,7 +75,16 @@ class OwnInstruments:
             return ()
         async with self._pool.acquire() as connection:
             rows = await connection.fetch(_VERSIONS, organisation_id, code)
-        return tuple(OwnVersion(*row) for row in rows)
+        return tuple(OwnVersion(*row[1:]) for row in rows)
+
+    async def all(self, organisation_id: uuid.UUID) -> dict[str, list[OwnVersion]]:
+        """Every published version by code, newest first."""
+        async with self._pool.acquire() as connection:
+            rows = await connection.fetch(_VERSIONS, organisation_id, None)
+        found: dict[str, list[OwnVersion]] = {}
+        for row in rows:
+            found.setdefault(row[0], []).append(OwnVersion(*row[1:]))
+        return found
 
     async def definition(self, organisation_id: uuid.UUID, code: str, version: OwnVersion) -> Instrument:
         """The definition of a version that :meth:`versions` told of, ready to score with."""

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Response, status
 
-from api.catalogue import schemas, service
+import instruments
+from api.catalogue import finding, schemas, service
 from api.catalogue.library import LibraryDep
-from api.clients.codes import Organ
 from api.conditional import IfNoneMatch, etag, holds
 from api.openapi import declare
 from api.problems import AnswersInvalid, NotFound, RequestInvalid, problems
@@ -20,7 +20,7 @@ router = APIRouter(tags=["instruments"])
 
 Reader = Annotated[Principal, Depends(require("instruments:read"))]
 Code = Annotated[str, Path(max_length=40, description="Code of the instrument, such as `fsfi`")]
-Filter = Annotated[str | None, Query(max_length=100)]
+CONCERNS: Final = "/v1/concerns"
 
 _MADE_OF: Final[dict[str, Any]] = {
     "checksum": {"type": "string", "description": "SHA-256 of the definition's content; also the ETag"},
@@ -30,26 +30,24 @@ _DEFINITION: Final = declare(Instrument, "serialization", prefix="Definition", *
 
 
 @router.get(service.PATH, operation_id="listInstruments", responses=problems(RequestInvalid))
-async def listed(
-    principal: Reader,
-    concern: Filter = None,
-    anatomy: Annotated[
-        Organ | None, Query(description="An organ of /v1/codes: what applies to those who have it")
-    ] = None,
-    licence: Filter = None,
-    q: Annotated[
-        str | None, Query(max_length=100, description="Words that all occur in name, code or description")
-    ] = None,
-) -> schemas.InstrumentList:
-    """The newest version of each instrument; conditions narrow the list."""
-    return schemas.InstrumentList(items=service.select(concern=concern, anatomy=anatomy, licence=licence, q=q))
+async def listed(principal: Reader, query: Annotated[schemas.InstrumentQuery, Query()]) -> schemas.InstrumentList:
+    """The newest version of each instrument, and what is listed although it cannot be scored."""
+    entries = await asyncio.to_thread(finding.shipped)
+    return schemas.InstrumentList(items=finding.select(entries, query))
+
+
+@router.get(CONCERNS, operation_id="listConcerns")
+async def concerns(principal: Reader) -> schemas.ConcernList:
+    """What clients come with: the recommended measures, why, and what to use for whom they were not validated in."""
+    return await asyncio.to_thread(finding.vocabulary)
 
 
 @router.get(service.PATH + "/{code}", operation_id="readInstrument", responses=problems(NotFound, RequestInvalid))
 async def read(principal: Reader, library: LibraryDep, code: Code) -> schemas.InstrumentRead:
-    """One instrument: its newest version in short, and where every version's definition is."""
-    instrument = await library.of_path(principal.organisation_id, code)
-    return service.detail(instrument, await library.checksums(principal.organisation_id, code))
+    """One instrument: its newest version in short, and where every version's definition is; or why there is none."""
+    described = instruments.catalogue().listed.get(code) or await library.of_path(principal.organisation_id, code)
+    versions = await library.published(principal.organisation_id, code)
+    return service.detail(finding.summary(described), described, versions)
 
 
 @router.get(

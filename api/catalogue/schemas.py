@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+import instruments
+from api.clients.codes import Organ
+from instruments.languages import canonical
+
+InstrumentStatus = Literal["published", "listed", "draft", "retired"]
+LicenceStatus = Literal["public-domain", "free-to-use", "free-with-attribution", "permission-required", "commercial"]
+
+
+def _concern(value: str) -> str:
+    if value not in instruments.vocabulary():
+        raise PydanticCustomError("unknown_code", "is an id of /v1/concerns")
+    return value
+
+
+def _language(value: str) -> str:
+    try:
+        return canonical(value)
+    except ValueError:
+        raise PydanticCustomError("language_tag", "is a language tag (BCP 47), such as pt-BR") from None
+
+
+ConcernId = Annotated[str, AfterValidator(_concern), Field(json_schema_extra={"enum": list(instruments.vocabulary())})]
+LanguageTag = Annotated[str, AfterValidator(_language)]
 
 ANSWERS_SCHEMA: dict[str, Any] = {"type": "object", "additionalProperties": {"type": ["integer", "null"]}}
 """Answers: item id to the value of the chosen option; null and absent are both unanswered."""
@@ -114,27 +139,58 @@ class ApplicabilityRead(BaseModel):
     note: str | None
 
 
+class InstrumentQuery(BaseModel):
+    """Which instruments; conditions narrow the list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    concern: ConcernId | None = Field(
+        default=None, description="An id of `/v1/concerns`; what is recommended for it comes first"
+    )
+    anatomy: Organ | None = Field(
+        default=None, description="An organ of `/v1/codes`: what applies to those who have it"
+    )
+    partnered: bool | None = Field(default=None, description="false: only what needs and presumes no partner")
+    active: bool | None = Field(
+        default=None, description="false: only what needs and presumes no sexual activity in the recall period"
+    )
+    language: LanguageTag | None = Field(
+        default=None, description="BCP 47; what was validated in it, in one of its regions or in what it falls back to"
+    )
+    licence: LicenceStatus | None = None
+    max_minutes: int | None = Field(
+        default=None, ge=1, le=600, description="Leaves out what takes longer or is not known"
+    )
+    status: InstrumentStatus | None = Field(default=None, description="`listed` cannot be scored and says why")
+    q: str | None = Field(
+        default=None, max_length=100, description="Words that all occur in code, name, description or concern"
+    )
+
+
 class InstrumentSummary(BaseModel):
-    """One instrument, its newest version."""
+    """One instrument, its newest version; or one that is listed although it cannot be scored."""
 
     code: str
-    version: int
+    version: int | None = Field(description="Null where it cannot be scored")
+    status: InstrumentStatus
     name: str
     measures: str
     concerns: list[str]
     licence: LicenceSummary
     applicability: ApplicabilityRead
+    languages: list[str] = Field(description="BCP 47; those it was validated in, the original first")
     minutes: int | None
     recall_days: int | None
-    items: int
+    items: int | None
     scales: list[str]
     variants: list[str] = Field(description="Ways to score, the default first")
     needs_review: list[str] = Field(description="Rules that rest on memory, those of every variant")
-    definition_url: str
+    missing: list[str] = Field(description="What is not known, where it cannot be scored for that")
+    definition_url: str | None
 
 
 class InstrumentList(BaseModel):
-    """Instruments by code."""
+    """Instruments by code; for a concern those recommended for it first."""
 
     items: list[InstrumentSummary]
 
@@ -143,6 +199,7 @@ class VersionRead(BaseModel):
     """One version of an instrument. What is published never changes."""
 
     version: int
+    status: Literal["published", "retired"] = Field(description="A retired version takes no new responses")
     definition: str = Field(description="SHA-256 of the definition's content")
     definition_url: str
 
@@ -162,5 +219,47 @@ class InstrumentRead(InstrumentSummary):
 
     population: str
     recall: str
+    languages_validated: str | None
+    terms: str = Field(description="On what terms the wording may be used")
+    licence_url: str | None
+    known: str | None = Field(description="What is known of the scores of one that cannot be scored")
+    open_questions: list[str] = Field(description="Conflicts and gaps that a user should know")
     scale_details: list[ScaleSummary]
     versions: list[VersionRead] = Field(description="Oldest first")
+
+
+class RecommendationRead(BaseModel):
+    """A measure for a concern."""
+
+    instrument: str
+    name: str
+    why: str
+    licence: LicenceSummary
+    applicability: ApplicabilityRead
+    minutes: int | None
+
+
+class AlternativeRead(BaseModel):
+    """What to use for people whom the recommended measures were not validated in."""
+
+    who: str
+    use: list[str]
+    why: str
+
+
+class ConcernRead(BaseModel):
+    """One concern of therapy."""
+
+    id: str
+    name: str
+    meaning: str
+    terms: list[str] = Field(description="Further words that a search finds it by")
+    recommended: list[RecommendationRead] = Field(description="Most fitting first")
+    otherwise: list[AlternativeRead]
+    instruments: list[str] = Field(description="Every shipped one for this concern, those that cannot be scored too")
+
+
+class ConcernList(BaseModel):
+    """The controlled vocabulary of concerns."""
+
+    items: list[ConcernRead]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from importlib.metadata import version as installed
@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import orjson
 
-import instruments
 import scoring
 from api.catalogue import schemas
+from api.catalogue.own import OwnVersion
 from api.problems import AnswersInvalid, RequestInvalid
-from instruments import Instrument
+from instruments import Instrument, Listed
 
 PATH: Final = "/v1/instruments"
 SOFTWARE: Final = f"fathomline {installed('fathomline')}"
@@ -63,74 +63,34 @@ def score(instrument: Instrument, answers: Mapping[str, Any], variant: str | Non
         raise RequestInvalid(errors=[{"pointer": "/variant", "code": "unknown-variant", "detail": detail}]) from None
 
 
-def summary(instrument: Instrument) -> schemas.InstrumentSummary:
-    """The instrument as lists show it."""
-    return schemas.InstrumentSummary(
-        code=instrument.code,
-        version=instrument.version,
-        name=instrument.name,
-        measures=instrument.measures,
-        concerns=list(instrument.concerns),
-        licence=schemas.LicenceSummary(status=instrument.licence.status, holder=instrument.licence.holder),
-        applicability=schemas.ApplicabilityRead.model_validate(instrument.applicability.model_dump()),
-        minutes=instrument.minutes,
-        recall_days=instrument.recall_days,
-        items=len(instrument.items),
-        scales=[scale.id for scale in instrument.scales],
-        variants=list(instrument.variant_ids),
-        needs_review=list(instrument.needs_review),
-        definition_url=definition_url(instrument.code, instrument.version),
-    )
-
-
-def select(
-    *, concern: str | None, anatomy: str | None, licence: str | None, q: str | None
-) -> list[schemas.InstrumentSummary]:
-    """The newest version of each instrument that meets every condition given.
-
-    ``anatomy`` is an organ that somebody has: instruments for any anatomy fit as well. ``q`` is words that all have to
-    occur in code, name, measures, population or concerns.
-    """
-    return [summary(instrument) for instrument in _newest() if _fits(instrument, concern, anatomy, licence, q)]
-
-
-def _newest() -> Iterator[Instrument]:
-    catalogue = instruments.catalogue()
-    return (catalogue.get(code) for code in catalogue.codes)
-
-
-def _fits(instrument: Instrument, concern: str | None, anatomy: str | None, licence: str | None, q: str | None) -> bool:
-    organs = instrument.applicability.organs
-    text = " ".join(
-        (instrument.code, instrument.name, instrument.measures, instrument.population, *instrument.concerns)
-    ).casefold()
-    return (
-        (concern is None or concern in instrument.concerns)
-        and (anatomy is None or not organs or anatomy in organs)
-        and (licence is None or licence == instrument.licence.status)
-        and (q is None or all(word in text for word in q.casefold().split()))
-    )
-
-
-def detail(instrument: Instrument, versions: Sequence[tuple[int, str]]) -> schemas.InstrumentRead:
-    """The instrument with its scales and every version, each with its checksum."""
+def detail(
+    summary: schemas.InstrumentSummary, described: Instrument | Listed, versions: Sequence[OwnVersion]
+) -> schemas.InstrumentRead:
+    """The instrument, or the entry that cannot be scored, with its scales and every version."""
+    scales = described.scales if isinstance(described, Instrument) else ()
     return schemas.InstrumentRead(
-        **summary(instrument).model_dump(),
-        population=instrument.population,
-        recall=instrument.recall,
+        **summary.model_dump(),
+        population=described.population,
+        recall=described.recall,
+        languages_validated=described.languages_validated,
+        terms=described.licence.terms,
+        licence_url=described.licence.url,
+        known=described.known if isinstance(described, Listed) else None,
+        open_questions=list(described.open_questions),
         scale_details=[
             schemas.ScaleSummary(
                 id=scale.id, name=scale.name, min=float(scale.min), max=float(scale.max), higher_is=scale.higher_is
             )
-            for scale in instrument.scales
+            for scale in scales
         ],
         versions=[
             schemas.VersionRead(
-                version=number,
-                definition=checksum,
-                definition_url=definition_url(instrument.code, number),
+                version=one.version,
+                status="retired" if one.retired else "published",
+                definition=one.checksum,
+                definition_url=definition_url(described.code, one.version),
             )
-            for number, checksum in versions
+            for one in versions
         ],
     )
 

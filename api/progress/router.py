@@ -54,7 +54,7 @@ async def read(
 ) -> Response:
     """Every series of a client: change, how sure it is, and the figures and sources that rests on."""
     shelf = await library.shelf(principal.organisation_id, [query.instrument or ""])
-    choice = service.choose(shelf, query.instrument, query.scale)
+    choice = service.choose(shelf, query)
     rows = await _rows(request, principal, client_id, query.instrument, query.scale)
     shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, rows))
     found = {"client_id": client_id, **service.document(shelf, choice, rows)}
@@ -65,10 +65,10 @@ async def _chart(
     request: Request, principal: Principal, library: Library, client_id: uuid.UUID, query: ChartOf
 ) -> dict[str, Any]:
     shelf = await library.shelf(principal.organisation_id, [query.instrument])
-    instrument, scale = service.choose_one(shelf, query.instrument, query.scale)
-    rows = await _rows(request, principal, client_id, instrument.code, scale)
+    instrument, choice = service.choose_one(shelf, query)
+    rows = await _rows(request, principal, client_id, instrument.code, choice.scale)
     shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, rows))
-    (series,) = service.series(shelf, instrument, scale, rows.get(instrument.code, {}))
+    (series,) = service.series(shelf, instrument, choice, rows.get(instrument.code, {}))
     return series_chart(series, width=query.width)
 
 

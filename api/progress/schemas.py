@@ -15,7 +15,9 @@ HigherIs = Literal["better", "worse", "neither"]
 Category = Literal["recovered", "improved", "unchanged", "deteriorated", "harmed"]
 Reason = Literal["no-value", "validity-rule-failed", "other-version", "other-variant"]
 Side = Literal["clinical", "functional", "on-cutoff"]
+ChosenBy = Literal["definition", "rule", "caller"]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+NormId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
 
 
 class Closed(BaseModel):
@@ -31,9 +33,19 @@ class ProgressQuery(Closed):
         default=None, description="Code of an instrument; without it, every one that the client has answered"
     )
     scale: Code | None = Field(default=None, description="One of its scales; without it, all of them")
+    variant: Code | None = Field(
+        default=None,
+        description="Whose scores are compared and whose bands and thresholds judge them; without it, that of the "
+        "newest usable measurement",
+    )
+    norm: NormId | None = Field(
+        default=None,
+        description="A norm sample of the scale to hold the client against; without it, the one that the definition "
+        "names, or else the one that the rule of docs/progress.md finds",
+    )
 
 
-class ChartQuery(Closed):
+class ChartQuery(ProgressQuery):
     """Which series, and how large."""
 
     instrument: Code = Field(description="Code of an instrument")
@@ -73,29 +85,42 @@ class ReliabilityUsed(Closed):
     sample: str
 
 
+class PublishedThreshold(Closed):
+    """A published amount of change that the variant is judged by."""
+
+    id: str
+    method: str
+
+
 class ReliableChangeRead(Closed):
-    """Measurement error and the change that has to be exceeded, in points, with the figures it rests on."""
+    """What tells change from measurement error, in points, with the figures it rests on.
+
+    By `jacobson-truax` a change has to exceed the threshold; a `published-threshold` has to be reached, and comes
+    without errors of measurement: what is not known of it is null.
+    """
 
     available: Literal[True]
-    method: Literal["jacobson-truax"]
+    method: Literal["jacobson-truax", "published-threshold"]
     formula: str
-    significance: float = Field(description="Two-sided")
-    critical: float = Field(description="What the reliable change index has to exceed")
-    standard_error_of_measurement: float
-    standard_error_of_difference: float
-    threshold: float = Field(description="What a change has to exceed, in points")
-    sd: SampleSpread
-    reliability: ReliabilityUsed
+    significance: float | None = Field(description="Two-sided")
+    critical: float | None = Field(description="What the reliable change index has to exceed")
+    standard_error_of_measurement: float | None
+    standard_error_of_difference: float | None
+    threshold: float
+    sd: SampleSpread | None
+    reliability: ReliabilityUsed | None
+    published: PublishedThreshold | None
     source: str
     evidence: Evidence
     note: str | None
-    warnings: list[Literal["threshold-exceeds-scale"]]
+    warnings: list[Literal["threshold-exceeds-scale", "reliability-of-another-sample"]]
 
 
 class NormUsed(Closed):
     """Mean and standard deviation of a sample, in points."""
 
     id: str
+    chosen_by: ChosenBy
     population: Literal["functional", "clinical", "community", "mixed"]
     sample: str
     n: int | None
@@ -104,6 +129,16 @@ class NormUsed(Closed):
     source: str
     evidence: Evidence
     note: str | None
+
+
+class NormChosen(Closed):
+    """The sample that a role is filled by, and who chose it."""
+
+    role: Literal["clinical", "functional"]
+    norm: str
+    chosen_by: ChosenBy
+    why: str
+    others: list[str] = Field(description="Samples that `norm` could name instead")
 
 
 class ProgressCutoff(Closed):
@@ -207,6 +242,7 @@ class ProgressSeries(Closed):
     range: ScoreRange
     reliable_change: ReliableChangeRead | ProgressUnavailable
     cutoffs: list[ProgressCutoff]
+    norms: list[NormChosen] = Field(description="Samples that the cutoffs between populations are computed from")
     needs_review: list[str] = Field(
         description="What the judgement rests on that is from memory and has to be checked: `variant …`, `scale …`, "
         "`reliable-change`, `cutoff …` (the deciding one)"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any, Final
 
 from api.catalogue.library import Shelf
 from api.problems import RequestInvalid
 from api.progress.repository import Rows
+from api.progress.schemas import ProgressQuery
 from instruments import Instrument, UnknownInstrument
-from scoring.progress import Measurement, Progress, progress
+from scoring.norms import role_of, usable_norms
+from scoring.progress import Measurement, Progress, progress, usual_variant
 from scoring.progress_words import headline, summary
 
 Scales = Mapping[str, Sequence[Measurement]]
@@ -21,35 +23,45 @@ OVERALL: Final = "total"
 
 @dataclass(frozen=True)
 class Choice:
-    """What was asked for: one instrument or all of the client's, one scale or all."""
+    """What was asked for: one instrument or all of the client's, one scale or all, and what to judge by."""
 
     instrument: Instrument | None
     scale: str | None
+    variant: str | None
+    norm: str | None
 
 
-def choose(shelf: Shelf, code: str | None, scale: str | None) -> Choice:
-    """The instrument and scale that a query names.
+def choose(shelf: Shelf, asked: ProgressQuery) -> Choice:
+    """The instrument, scale, variant and sample that a query names.
 
     Raises
     ------
     RequestInvalid
-        There is no such instrument, or it has no such scale.
+        There is no such instrument, or it has no such scale, variant or sample.
     """
-    if code is None:
-        if scale is not None:
-            raise _refused("instrument", "needed-with-scale", "say which instrument's scale is meant")
-        return Choice(None, None)
+    named = {"scale": asked.scale, "variant": asked.variant, "norm": asked.norm}
+    if asked.instrument is None:
+        if extra := [name for name, value in named.items() if value is not None]:
+            raise _refused("instrument", f"needed-with-{extra[0]}", f"say which instrument's {extra[0]} is meant")
+        return Choice(None, **named)
     try:
-        instrument = shelf.get(code)
+        instrument = shelf.get(asked.instrument)
     except UnknownInstrument:
         raise _refused("instrument", "unknown-instrument", "has to be a code of /v1/instruments") from None
-    if scale is not None and scale not in _scale_ids(instrument):
-        detail = f"has to be one of {', '.join(_scale_ids(instrument))}"
-        raise _refused("scale", "unknown-scale", detail)
-    return Choice(instrument, scale)
+    scales = _scale_ids(instrument)
+    variant = asked.variant or instrument.variant_ids[0]
+    known = {"scale": scales, "variant": instrument.variant_ids}
+    if asked.norm is not None and asked.scale in {None, *scales} and variant in instrument.variant_ids:
+        known["norm"] = [norm for scale in ([asked.scale] if asked.scale else scales)
+                         for norm in _norm_ids(instrument, scale, variant)]  # fmt: skip
+    for name, choices in known.items():
+        if named[name] is not None and named[name] not in choices:
+            detail = f"has to be one of {', '.join(choices)}" if choices else f"there is no {name} to choose"
+            raise _refused(name, f"unknown-{name}", detail)
+    return Choice(instrument, **named)
 
 
-def choose_one(shelf: Shelf, code: str, scale: str | None) -> tuple[Instrument, str]:
+def choose_one(shelf: Shelf, asked: ProgressQuery) -> tuple[Instrument, Choice]:
     """The same for a picture, which is of one scale: the one named, else the total, else the first.
 
     Raises
@@ -57,10 +69,16 @@ def choose_one(shelf: Shelf, code: str, scale: str | None) -> tuple[Instrument, 
     RequestInvalid
         As :func:`choose`.
     """
-    instrument = choose(shelf, code, scale).instrument
+    choice = choose(shelf, asked)
+    instrument = choice.instrument
     assert instrument is not None  # noqa: S101  - a code was given
     ids = _scale_ids(instrument)
-    return instrument, scale or (OVERALL if OVERALL in ids else ids[0])
+    return instrument, replace(choice, scale=choice.scale or (OVERALL if OVERALL in ids else ids[0]))
+
+
+def _norm_ids(instrument: Instrument, scale: str, variant: str) -> list[str]:
+    """Samples that a person can be held against on a scale."""
+    return [norm.id for norm in usable_norms(instrument, scale, variant) if role_of(norm) is not None]
 
 
 def _refused(parameter: str, code: str, detail: str) -> RequestInvalid:
@@ -77,7 +95,7 @@ def document(shelf: Shelf, choice: Choice, rows: Rows) -> dict[str, Any]:
     known = [code for code in codes if code in shelf.versions]
     return {
         "series": [
-            described(one) for code in known for one in series(shelf, shelf.get(code), choice.scale, rows.get(code, {}))
+            described(one) for code in known for one in series(shelf, shelf.get(code), choice, rows.get(code, {}))
         ],
         "without_definition": [code for code in codes if code not in shelf.versions],
     }
@@ -94,12 +112,20 @@ def judged(code: str | None, rows: Rows) -> tuple[Iterable[str], dict[str, set[i
     return ({code, *used} if code is not None else used), used
 
 
-def series(shelf: Shelf, newest: Instrument, scale: str | None, rows: Scales) -> Iterator[Progress]:
-    """The series of an instrument's scales, in the order of its definition; empty ones too."""
-    instrument = _judging(shelf, newest, scale, rows)
+def series(shelf: Shelf, newest: Instrument, choice: Choice, rows: Scales) -> Iterator[Progress]:
+    """The series of an instrument's scales, in the order of its definition; empty ones too.
+
+    A sample that was asked for judges its own scale; where an older version judges that does not have it, none is
+    replaced.
+    """
+    instrument = _judging(shelf, newest, choice.scale, rows)
     versions = _comparable(shelf, instrument, rows)
-    for scale_id in _scale_ids(instrument) if scale is None else [scale]:
-        yield progress(instrument, scale_id, rows.get(scale_id, ()), versions=versions)
+    for scale_id in _scale_ids(instrument) if choice.scale is None else [choice.scale]:
+        given, variant = rows.get(scale_id, ()), choice.variant
+        if variant not in instrument.variant_ids:
+            variant = usual_variant(instrument, given, versions)
+        norm = choice.norm if choice.norm in _norm_ids(instrument, scale_id, variant) else None
+        yield progress(instrument, scale_id, given, variant=variant, versions=versions, norm=norm)
 
 
 def _comparable(shelf: Shelf, judging: Instrument, rows: Scales) -> frozenset[int]:

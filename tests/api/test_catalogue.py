@@ -45,13 +45,23 @@ class TestRefused:
 
 class TestList:
     async def test_all(self, people: People) -> None:
+        catalogue = instruments.catalogue()
         for person in (people.ehr, people.clinician, people.admin, people.elsewhere):
             items = (await person.http.get(PATH)).json()["items"]
-            assert [item["code"] for item in items] == list(CODES)
+            assert [item["code"] for item in items] == sorted([*CODES, *catalogue.listed])
         fsfi = next(item for item in items if item["code"] == "fsfi")
         assert (fsfi["items"], fsfi["scales"][0], fsfi["variants"]) == (19, "desire", ["strict", "prorated"])
+        assert (fsfi["status"], fsfi["missing"]) == ("published", [])
         assert fsfi["licence"]["status"] == "permission-required"
         assert fsfi["definition_url"] == f"{PATH}/fsfi/versions/1"
+
+    async def test_what_cannot_be_scored_says_why(self, ehr: Person) -> None:
+        (griss,) = (await ehr.http.get(f"{PATH}?q=griss")).json()["items"]
+        assert (griss["status"], griss["version"], griss["definition_url"]) == ("listed", None, None)
+        assert (griss["items"], griss["scales"], griss["variants"]) == (None, [], [])
+        assert griss["missing"] == list(instruments.catalogue().listed["griss"].missing)
+        read = (await ehr.http.get(f"{PATH}/griss")).json()
+        assert (read["status"], read["missing"], read["versions"]) == ("listed", griss["missing"], [])
 
     @pytest.mark.parametrize(
         ("query", "some", "others"),
@@ -59,10 +69,19 @@ class TestList:
             ("concern=desire", {"fsfi", "sdi-2"}, {"gad-7"}),
             ("anatomy=penis", {"iief-15", "gad-7", "asex"}, {"fsfi"}),
             ("anatomy=vagina", {"fsfi", "gad-7", "asex"}, {"iief-5"}),
-            ("licence=public-domain", set(), {"fsfi"}),
+            ("licence=public-domain", {"pcl-5"}, {"fsfi"}),
             ("q=sexual FUNCTION", {"fsfi"}, {"gad-7"}),
             ("q=phq", {"phq-9"}, {"fsfi"}),
+            ("q=libido", {"fsfi", "sdi-2"}, {"gad-7"}),
             ("concern=desire&anatomy=vagina&q=index", {"fsfi"}, {"iief-15"}),
+            ("partnered=false", {"phq-9", "asex"}, {"csi-16", "gmsex"}),
+            ("partnered=true", {"phq-9", "csi-16"}, set()),
+            ("active=false", {"phq-9", "asex"}, {"fsfi", "iief-5"}),
+            ("active=true", {"phq-9", "fsfi"}, set()),
+            ("language=de", {"pcl-5"}, set()),
+            ("max_minutes=2", {"phq-2"}, {"fsfi"}),
+            ("status=listed", {"griss", "bisf-w"}, {"fsfi"}),
+            ("status=published", {"fsfi"}, {"griss"}),
         ],
     )
     async def test_conditions(self, ehr: Person, query: str, some: set[str], others: set[str]) -> None:
@@ -71,9 +90,43 @@ class TestList:
         assert some <= found
         assert not others & found
 
-    @pytest.mark.parametrize("query", ["concern=nonesuch", "q=zzzz", "licence=%00"])
-    async def test_nothing(self, ehr: Person, query: str) -> None:
-        assert (await ehr.http.get(f"{PATH}?{query}")).json() == {"items": []}
+    async def test_language_falls_back_and_covers_its_regions(self, ehr: Person) -> None:
+        async def speaking(tag: str) -> set[str]:
+            items = (await ehr.http.get(f"{PATH}?language={tag}")).json()["items"]
+            return {item["code"] for item in items}
+
+        every = {item["code"]: item["languages"] for item in (await ehr.http.get(PATH)).json()["items"]}
+        portuguese = {code for code, tags in every.items() if any(tag.partition("-")[0] == "pt" for tag in tags)}
+        assert await speaking("pt") == portuguese
+        assert await speaking("PT-br") == {code for code in portuguese if {"pt", "pt-BR"} & set(every[code])}
+        assert await speaking("tlh") == set()
+
+    async def test_for_a_concern_the_recommended_come_first(self, ehr: Person) -> None:
+        recommended = [r.instrument for r in instruments.vocabulary()["erection"].recommended]
+        found = [item["code"] for item in (await ehr.http.get(f"{PATH}?concern=erection")).json()["items"]]
+        assert found[: len(recommended)] == recommended
+        assert found[len(recommended) :] == sorted(found[len(recommended) :])
+
+    async def test_nothing(self, ehr: Person) -> None:
+        assert (await ehr.http.get(f"{PATH}?q=zzzz")).json() == {"items": []}
+
+    @pytest.mark.parametrize(
+        ("query", "code"),
+        [
+            ("concern=nonesuch", "unknown-code"),
+            ("licence=%00", "literal-error"),
+            ("status=secret", "literal-error"),
+            ("language=english%20please", "language-tag"),
+            ("language=x" + "x" * 40, "language-tag"),
+            ("partnered=perhaps", "bool-parsing"),
+            ("active=", "bool-parsing"),
+            ("max_minutes=0", "greater-than-equal"),
+            ("max_minutes=ten", "int-parsing"),
+            ("anatomy=heart", "unknown-code"),
+        ],
+    )
+    async def test_a_condition_that_cannot_be(self, ehr: Person, query: str, code: str) -> None:
+        assert faults(await ehr.http.get(f"{PATH}?{query}")) == [(query.partition("=")[0], code)]
 
     async def test_too_long(self, ehr: Person) -> None:
         assert faults(await ehr.http.get(f"{PATH}?q={'x' * 101}")) == [("q", "string-too-long")]
@@ -151,3 +204,21 @@ class TestScore:
     )
     async def test_faults(self, ehr: Person, body: Any, slug: str, pointer: str, code: str) -> None:
         assert faults(await ehr.http.post(f"{PATH}/fsfi/score", json=body), slug) == [(pointer, code)]
+
+
+class TestConcerns:
+    async def test_all(self, people: People) -> None:
+        for person in (people.ehr, people.clinician, people.admin):
+            items = (await person.http.get("/v1/concerns")).json()["items"]
+            assert [item["id"] for item in items] == list(instruments.vocabulary())
+        listed = {item["code"]: item for item in (await people.ehr.http.get(PATH)).json()["items"]}
+        for item in items:
+            for one in item["recommended"]:
+                assert one["licence"] == listed[one["instrument"]]["licence"]
+                assert one["applicability"] == listed[one["instrument"]]["applicability"]
+            assert item["instruments"] == [code for code, one in listed.items() if item["id"] in one["concerns"]]
+
+    async def test_refused(self, stranger: httpx.AsyncClient, people: People) -> None:
+        problem(await stranger.get("/v1/concerns"), 401, "unauthenticated")
+        problem(await people.researcher.http.get("/v1/concerns"), 403, "forbidden")
+        assert faults(await people.ehr.http.get("/v1/concerns?q=x")) == [("q", "extra-forbidden")]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import instruments
-from instruments.catalogue import Catalogue, UnknownInstrument
+from instruments.catalogue import LISTED, Catalogue, NotScorable, UnknownInstrument
 from instruments.loader import DefinitionError
 
 GOOD = Path(__file__).parent.parent / "definitions_good" / "lamp-3@1.yaml"
@@ -69,9 +69,23 @@ def test_threads_share_one_definition(folder: Path) -> None:
     assert all(instrument is found[0] for instrument in found)
 
 
-def test_the_project_ships_sixteen_instruments() -> None:
-    assert set(instruments.catalogue().codes) == {
-        *("asex", "csi-16", "fsds-r", "fsfi", "fsfi-6", "gad-7", "gmsex", "iief-15", "iief-5", "mrs", "nsss-s"),
-        *("pcl-5", "pedt", "phq-9", "sdi-2", "who-5"),
-    }
+def test_the_project_ships_what_can_be_scored_and_lists_what_cannot() -> None:
+    shipped = instruments.catalogue()
+    assert (len(shipped.codes), len(shipped.listed)) == (78, 11)
+    assert not set(shipped.codes) & set(shipped.listed)
+
+
+@pytest.mark.parametrize("version", [None, 1])
+def test_what_is_listed_says_what_is_missing(version: int | None) -> None:
+    with pytest.raises(NotScorable, match=r"'griss' cannot be scored\. Missing: Which items") as caught:
+        instruments.load("griss", version)
+    assert caught.value.listed is instruments.catalogue().listed["griss"]
+
+
+def test_another_folder_lists_only_what_it_is_given(tmp_path: Path) -> None:
+    assert Catalogue(tmp_path).listed == {}
+    assert Catalogue(tmp_path, LISTED).listed == instruments.catalogue().listed
+
+
+def test_an_instrument_is_read_once() -> None:
     assert instruments.load("fsfi") is instruments.load("fsfi", 1)
