@@ -2,6 +2,7 @@
 
 from instruments.catalogue import Catalogue, NotScorable, UnknownInstrument, catalogue, load
 from instruments.concerns import Concern, vocabulary
+from instruments.fhir import not_expressed, to_fhir
 from instruments.loader import DefinitionError, DefinitionFault, read_definition
 from instruments.schema import Instrument, Listed
 
@@ -16,6 +17,8 @@ __all__ = [
     "UnknownInstrument",
     "catalogue",
     "load",
+    "not_expressed",
     "read_definition",
+    "to_fhir",
     "vocabulary",
 ]
