@@ -156,7 +156,8 @@ def test_each_cutoff_is_as_well_known_as_its_own_norms() -> None:
         ("iief-15", "total", "standard", []),
         ("phq-9", "total", "prorated", ["variant prorated"]),
         ("phq-9", "total", "strict", []),
-        ("sdi-2", "dyadic", "dyadic-8", ["scale dyadic"]),
+        ("sdi-2", "dyadic", "dyadic-8", []),
+        ("sdi-2", "total", "dyadic-9", ["scale total"]),
         ("nsss-s", "total", "standard", []),  # the subscales are from memory, the total is not made of them
         ("fsds-r", "total", "standard", ["cutoff distress"]),
     ],
@@ -265,5 +266,5 @@ def test_a_score_on_a_published_cutoff_counts_as_it_was_published() -> None:
 
 
 def test_rules_from_memory_are_named_also_where_nothing_can_be_computed() -> None:
-    found = figures(instruments.load("sdi-2"), "dyadic", instruments.load("sdi-2").variant_ids[0])
+    found = figures(instruments.load("sdi-2"), "total", instruments.load("sdi-2").variant_ids[0])
     assert found.needs_review
