@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from scoring.goals import TPlan
 from scoring.logic import Bools, how_many
-from scoring.plan import Plan, ScalePlan
+from scoring.plan import Plan
+from scoring.scales import ScalePlan
 
 COMPLETE, PRORATED, INSUFFICIENT, NOT_APPLICABLE = range(4)
 SMALL = 2**14  # totals below this can be added up in 16 bits, four times as fast as in 64
@@ -126,6 +128,9 @@ class Block:
             # a refused cell is scored as unanswered, and its row is blanked by the caller
             self._unanswered = outside
             np.copyto(self._answers, 0, where=outside)
+        self._counts: dict[tuple[tuple[int, ...], tuple[frozenset[int], ...]], tuple[Count, Count]] = {}
+        if plan.skips and self._unanswered is not None:
+            self._skip(self._unanswered, index, tables)
 
         self._worth: Small | Ints = self._answers.astype(np.int64) if tables.wide else self._answers
         self._left_out: Bools | None = None
@@ -145,9 +150,12 @@ class Block:
                 self._left_out &= ~self._unanswered
         self.points_of: list[Points] = [np.empty(0, np.int64)] * len(plan.scales)
         self.status_of: list[Codes | int] = [COMPLETE] * len(plan.scales)
-        self._counts: dict[tuple[tuple[int, ...], tuple[frozenset[int], ...]], tuple[Count, Count]] = {}
         for place in plan.order:
-            self._work_out(place, plan.scales[place])
+            scale = plan.scales[place]
+            if scale.goals is not None:
+                self._work_out_goals(place, scale, scale.goals)
+            else:
+                self._work_out(place, scale)
 
     def without_value(self, place: int) -> Bools | None:
         """Where a scale has no value; None where every form has one."""
@@ -189,6 +197,31 @@ class Block:
         without = self.without_value(scale)
         return self.points_of[scale], np.ones(self.size, np.bool_) if without is None else ~without
 
+    def _skip(self, unanswered: Bools, index: Small, tables: Tables) -> None:
+        """Answer what an earlier answer lets a person pass over, before anything is worth anything."""
+        for rule in self._plan.skips:
+            surely, _ = rule.test.over(self)
+            for item in rule.items:
+                filled = surely & unanswered[item]
+                self._answers[item][filled] = rule.answer
+                index[item][filled] = rule.answer - tables.lowest[item]
+                unanswered[item] &= ~filled
+            self._counts.clear()  # made from the answers as they were
+
+    def _work_out_goals(self, place: int, scale: ScalePlan, goals: TPlan) -> None:
+        none = np.zeros(self.size, np.bool_)
+        points, rated, dropped = goals.over(
+            lambda item: self._worth[item],
+            lambda item: none if self._unanswered is None else self._unanswered[item],
+            lambda item: none if self._left_out is None else self._left_out[item],
+        )
+        few = rated < scale.min_parts
+        status = np.where(few, np.int8(INSUFFICIENT), (dropped > 0) * np.int8(PRORATED))
+        np.copyto(status, NOT_APPLICABLE, where=few & (dropped == 0))
+        points += scale.offset
+        np.copyto(points, 0, where=few)
+        self.points_of[place], self.status_of[place] = points, status
+
     def _work_out(self, place: int, scale: ScalePlan) -> None:
         parts = self._parts(scale)
         total = parts[0] * scale.weights[0] if scale.weights[0] != 1 else parts[0].copy()
@@ -209,8 +242,12 @@ class Block:
             else:
                 present = len(scale.parts) - gone
                 few = present < scale.min_parts
+                for needed in scale.required:
+                    few |= self._lacks(scale, needed)
+                if scale.applicable and unanswered is not None:
+                    few |= unanswered > 0
                 points *= np.array(scale.multiplier, points.dtype).take(present)
-                status = np.where(few, np.int8(INSUFFICIENT), gone > 0)
+                status = np.where(few, np.int8(INSUFFICIENT), np.int8(0) if scale.applicable else gone > 0)
             if left_out is not None:
                 np.copyto(status, NOT_APPLICABLE, where=few if unanswered is None else few & (unanswered == 0))
         points += scale.offset
@@ -234,6 +271,14 @@ class Block:
             return [np.where(self._left_out[item], 0, self._worth[item]) for item in scale.parts]
         parts = [self.points_of[part] for part in scale.parts]
         return [part.astype(np.int64, copy=False) for part in parts] if scale.largest >= NARROW else parts
+
+    def _lacks(self, scale: ScalePlan, part: int) -> Bools:
+        """Where one part of a scale has no value."""
+        place = scale.parts[part]
+        if not scale.of_items:
+            without = self.without_value(place)
+            return np.zeros(self.size, np.bool_) if without is None else without
+        return self.missing(place) if self._left_out is None else self.missing(place) | self._left_out[place]
 
     def _states(self, scale: ScalePlan) -> tuple[Count | None, Count | None, Bools | None]:
         """How many parts are unanswered and left out, for each form, and where a part is prorated.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from numbers import Rational, Real
-from operator import index
 from typing import Any
 
 from instruments.schema import Instrument
-from scoring.errors import Fault, InvalidAnswers
-from scoring.plan import Plan, ScalePlan, plan_of
+from scoring.answers import checked, skip
+from scoring.goals import TPlan
+from scoring.plan import Plan, plan_of
 from scoring.result import Flag, Reason, Result, Score
+from scoring.scales import ScalePlan
 from scoring.shortcut import write_out
 
 
@@ -22,7 +21,8 @@ def score(instrument: Instrument, answers: Mapping[str, Any], *, variant: str | 
     ----------
     instrument : Instrument
     answers : mapping of item id to the whole-number value of the chosen option
-        An item that is absent or ``None`` is unanswered. A float without a fraction counts as the whole number.
+        An item that is absent or ``None`` is unanswered. A float without a fraction counts as the whole number. An item
+        that is printed as a yes/no question and a rating may be given as these two, ``<id>.gate`` and ``<id>.rating``.
     variant : str, optional
         A scoring variant that the definition names; its default otherwise.
 
@@ -34,7 +34,8 @@ def score(instrument: Instrument, answers: Mapping[str, Any], *, variant: str | 
     Raises
     ------
     InvalidAnswers
-        With every fault: unknown items, and answers that are no option of their item.
+        With every fault: unknown items, answers that are no option of their item (under the variant), and steps of one
+        item that do not go together.
     UnknownVariant
         The definition has no such variant.
     """
@@ -42,55 +43,6 @@ def score(instrument: Instrument, answers: Mapping[str, Any], *, variant: str | 
     if plan.shortcut is None:
         plan.shortcut = write_out(plan, _complete, _flagged)
     return plan.shortcut(answers) or _general(plan, checked(plan, answers))
-
-
-def checked(plan: Plan, answers: Mapping[str, Any]) -> list[int | None]:
-    """The answer to each item in the order of the definition, ``None`` where unanswered.
-
-    Raises
-    ------
-    InvalidAnswers
-        With every fault.
-    """
-    values: list[int | None] = [None] * len(plan.items)
-    faults: list[Fault] = []
-    for name, answer in answers.items():
-        position = plan.position.get(name) if isinstance(name, str) else None
-        pointer = f"/answers/{str(name)[:64].replace('~', '~0').replace('/', '~1')}"
-        if position is None:
-            faults.append(Fault(pointer, "unknown-item", f"{plan.instrument.code} has no such item"))
-            continue
-        if answer is None:
-            continue
-        value, code = whole(answer)
-        options = plan.items[position].worth
-        if code is None and value not in options:
-            code = "not-an-option"
-        if code is not None:
-            allowed = ", ".join(map(str, sorted(options)))
-            faults.append(Fault(pointer, code, f"item {name!r} takes one of [{allowed}]"))
-            continue
-        values[position] = value
-    if faults:
-        raise InvalidAnswers(tuple(faults))
-    return values
-
-
-def whole(answer: Any) -> tuple[int, None] | tuple[None, str]:
-    """An answer as a whole number, or the code of what is wrong with it."""
-    if type(answer) is int:
-        return answer, None
-    if isinstance(answer, bool):
-        return None, "not-a-number"
-    if isinstance(answer, Real) and not isinstance(answer, Rational):  # a float of any precision, NumPy's included
-        number = float(answer)
-        if not math.isfinite(number):
-            return None, "not-finite"
-        return (int(number), None) if number.is_integer() else (None, "not-whole")
-    try:
-        return index(answer), None
-    except TypeError:
-        return None, "not-a-number"
 
 
 def _complete(scale: ScalePlan, points: int) -> Score:
@@ -102,20 +54,45 @@ def _flagged(plan: Plan, values: Sequence[int], points: Sequence[int]) -> Result
 
 
 def _general(plan: Plan, values: list[int | None]) -> Result:
-    """Any form: unanswered and not-applicable items included."""
+    """Any form: unanswered and not-applicable items included, with skips still to be taken."""
+    passed = {item for _, items in skip(plan, values) for item in items} if plan.skips else ()
     points: list[int | None] = [None] * len(plan.scales)
     states: list[tuple[str, Reason | None]] = [("insufficient", None)] * len(plan.scales)
+    counted: dict[str, tuple[int, int, int]] = {}
     for place in plan.order:
         scale = plan.scales[place]
-        points[place], states[place] = _scale_points(plan, scale, values, points, states)
+        if scale.goals is not None:
+            points[place], states[place], counted[scale.id] = _goal_points(plan, scale, scale.goals, values)
+        else:
+            points[place], states[place] = _scale_points(plan, scale, values, points, states)
     flags = tuple(flag for flag, test in plan.validity if test.holds(values, points))
     scores: dict[str, Score] = {}
     for scale, value, (status, reason) in zip(plan.scales, points, states, strict=True):
-        missing = sum(values[leaf] is None for leaf in scale.leaves)
-        outside = sum(values[leaf] in plan.items[leaf].not_applicable for leaf in scale.leaves)
-        counts = (len(scale.leaves) - missing - outside, missing, outside)
+        counts = counted.get(scale.id) or _counts(plan, scale, values)
         scores[scale.id] = _interpreted(scale, value, status, reason, counts, flags)
-    return _result(plan, values, points, scores, flags)
+    skipped = tuple(item.id for place, item in enumerate(plan.items) if place in passed)
+    return _result(plan, values, points, scores, flags, skipped)
+
+
+def _counts(plan: Plan, scale: ScalePlan, values: Sequence[int | None]) -> tuple[int, int, int]:
+    """How many of the items below a scale are answered, missing and not applicable."""
+    missing = sum(values[leaf] is None for leaf in scale.leaves)
+    outside = sum(values[leaf] in plan.items[leaf].not_applicable for leaf in scale.leaves)
+    return len(scale.leaves) - missing - outside, missing, outside
+
+
+def _goal_points(
+    plan: Plan, scale: ScalePlan, goals: TPlan, values: list[int | None]
+) -> tuple[int | None, tuple[str, Reason | None], tuple[int, int, int]]:
+    """The points of a weighted T score, its status with the reason, and its goals: rated, not rated, not in use."""
+    read = goals.read(plan.items, values)
+    counts = (read.rated, read.dropped, len(read.unused))
+    unrated = Reason("items-unanswered", tuple(plan.items[item].id for item in read.open))
+    if read.rated < scale.min_parts:
+        unused = Reason("items-not-applicable", tuple(plan.items[item].id for item in read.unused))
+        return None, ("insufficient", unrated) if read.dropped else ("not_applicable", unused), counts
+    points = goals.points(read.total, read.squares, read.weight) + scale.offset
+    return points, ("prorated", unrated) if read.dropped else ("complete", None), counts
 
 
 def _scale_points(
@@ -130,6 +107,7 @@ def _scale_points(
     unanswered: list[str] = []
     left_out: list[str] = []
     prorated: list[str] = []
+    lacking = False
     for number, part in enumerate(scale.parts):
         if scale.of_items:
             name, answer = plan.items[part].id, values[part]
@@ -145,26 +123,25 @@ def _scale_points(
         if worth is not None:
             total += worth * scale.weights[number]
             present += 1
-        elif not_applicable:
-            left_out.append(name)
-        else:
-            unanswered.append(name)
+            continue
+        lacking = lacking or number in scale.required
+        (left_out if not_applicable else unanswered).append(name)
     if not scale.of_items:
         without = Reason("scales-without-value", (*unanswered, *left_out))
     elif unanswered:
         without = Reason("items-unanswered", (*unanswered, *left_out))
     else:
         without = Reason("items-not-applicable", tuple(left_out))
-    if present < scale.min_parts:
+    if present < scale.min_parts or lacking or (scale.applicable and unanswered):
         if unanswered:
             return None, ("insufficient", Reason(without.code, tuple(unanswered)))
         return None, ("not_applicable", without)
     value = scale.points(total, present)
-    if present < len(scale.parts):
+    if present < len(scale.parts) and not scale.applicable:
         return value, ("prorated", without)
     if prorated:
         return value, ("prorated", Reason("scales-prorated", tuple(prorated)))
-    return value, ("complete", None)
+    return value, ("complete", without if left_out else None)
 
 
 def _interpreted(
@@ -197,7 +174,12 @@ def _interpreted(
 
 
 def _result(
-    plan: Plan, values: Any, points: list[int | None], scores: dict[str, Score], flags: tuple[Flag, ...]
+    plan: Plan,
+    values: Any,
+    points: list[int | None],
+    scores: dict[str, Score],
+    flags: tuple[Flag, ...],
+    skipped: tuple[str, ...],
 ) -> Result:
     instrument = plan.instrument
     return Result(
@@ -209,4 +191,5 @@ def _result(
         flags,
         tuple(alert for alert, test in plan.alerts if test.holds(values, points)) if plan.alerts else (),
         plan.needs_review,
+        skipped,
     )

@@ -12,7 +12,11 @@ class Fault:
     pointer: str
     """JSON Pointer to the answer, such as ``/answers/3``."""
     code: str
-    """``unknown-item``, ``not-a-number``, ``not-finite``, ``not-whole`` or ``not-an-option``."""
+    """``unknown-item``, ``not-a-number``, ``not-finite``, ``not-whole`` or ``not-an-option``.
+
+    Of an item in two steps also ``given-twice``, ``gate-unanswered`` (a rating alone) or ``contradiction`` (a no with a
+    rating).
+    """
     detail: str
     """What would have been right."""
 

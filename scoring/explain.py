@@ -6,7 +6,7 @@ explanation is a second opinion: a test holds the two equal over every instrumen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -14,9 +14,12 @@ from typing import Any
 from instruments.conditions import ItemCondition, ScaleCondition, leaves
 from instruments.parts import Sourced
 from instruments.schema import Caseness, Instrument, Item, Scale, ScaleRule, Validity
-from scoring.engine import checked, score
+from scoring.answers import checked, skip
+from scoring.engine import score
+from scoring.explain_goals import goals_told
 from scoring.logic import accepted
-from scoring.plan import plan_of
+from scoring.numbers import number
+from scoring.plan import SkipPlan, plan_of
 from scoring.result import Result, Score
 
 _EVIDENCE = {"read": "read in the source", "memory": "from memory, to be checked", "derived": "derived, not published"}
@@ -28,7 +31,8 @@ class Step:
 
     about: str
     kind: str
-    """``answers``, ``combine``, ``transform``, ``missing``, ``status``, ``reading``, ``rule`` or ``source``."""
+    """``conversion``, ``skip``, ``answers``, ``combine``, ``transform``, ``missing``, ``status``, ``reading``, ``rule``
+    or ``source``."""
     text: str
     value: float | bool | None = None
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -63,16 +67,19 @@ def explain(instrument: Instrument, answers: Mapping[str, Any], *, variant: str 
     """Explain every score of one form; parameters and errors are those of ``score``."""
     result = score(instrument, answers, variant=variant)
     plan = plan_of(instrument, variant)
-    given = dict(zip(plan.position, checked(plan, answers), strict=True))
+    filled = checked(plan, answers)
+    before = [*_about_variant(instrument, result), *_about_steps(instrument, result, answers)]
+    before += _about_skips(instrument, skip(plan, filled))
+    given = dict(zip(plan.position, filled, strict=True))
     values: dict[str, Fraction | None] = {}
     told: dict[str, list[Step]] = {}
     for place in plan.order:  # a scale after those that it is made of
         scale = instrument.scales[place]
         told[scale.id] = _about_scale(instrument, scale, result, given, values)
-    steps = [*_about_variant(instrument, result), *(step for scale in instrument.scales for step in told[scale.id])]
+    scales = [step for scale in instrument.scales for step in told[scale.id]]
     judged: tuple[Caseness | Validity, ...] = (*instrument.caseness, *instrument.validity)
-    rules = [_about_rule(rule, result, given) for rule in judged]
-    return Explanation(result, (*steps, *rules))
+    rules = [_about_rule(rule, result, given) for rule in judged if rule.holds_under(result.variant)]
+    return Explanation(result, (*before, *scales, *rules))
 
 
 def _about_variant(instrument: Instrument, result: Result) -> list[Step]:
@@ -84,17 +91,34 @@ def _about_variant(instrument: Instrument, result: Result) -> list[Step]:
     return []
 
 
+def _about_steps(instrument: Instrument, result: Result, answers: Mapping[str, Any]) -> Iterator[Step]:
+    """What a yes or no, and the rating after it, stand for."""
+    for item in instrument.items_under(result.variant):
+        gate, rating = (answers.get(name) for name in item.names[1:]) if item.two_step is not None else (None, None)
+        if item.two_step is None or gate is None:
+            continue
+        if int(gate) == 0:
+            yield Step(item.id, "conversion", f"no counts as {item.two_step.no}", float(item.two_step.no), {"gate": 0})
+        elif rating is None:
+            yield Step(item.id, "conversion", "yes, but not rated: unanswered", None, {"gate": 1})
+        else:
+            answer = item.two_step.yes[int(rating)]
+            inputs = {"gate": 1, "rating": int(rating)}
+            yield Step(item.id, "conversion", f"yes, rated {int(rating)}, counts as {answer}", float(answer), inputs)
+
+
+def _about_skips(instrument: Instrument, taken: list[tuple[SkipPlan, tuple[int, ...]]]) -> Iterator[Step]:
+    """Which questions were passed over, and the answer that they count with."""
+    rules = {rule.id: rule for rule in instrument.skips}
+    for plan, items in taken:
+        rule, names = rules[plan.id], [instrument.items[item].id for item in items]
+        many = "item" if len(names) == 1 else "items"
+        text = f"{rule.meaning}: {many} {', '.join(names)} skipped, answered with {rule.answer}; {_known(rule)}"
+        yield Step(rule.id, "skip", text, float(rule.answer), {"items": names})
+
+
 def _known(part: Sourced) -> str:
     return f"source: {part.source} ({_EVIDENCE[part.evidence]})"
-
-
-def number(value: Fraction | float) -> str:
-    """A number as people write it: ``6``, ``3.6``, and four decimals where it does not end."""
-    exact = Fraction(value)
-    if exact.denominator == 1:
-        return str(exact.numerator)
-    short = repr(float(exact))
-    return short if len(short) <= 8 else f"{float(exact):.4f}"
 
 
 def _about_scale(
@@ -105,8 +129,11 @@ def _about_scale(
     values: dict[str, Fraction | None],
 ) -> list[Step]:
     rule, outcome = scale.rule_for(result.variant), result.scores[scale.id]
-    items = {item.id: item for item in instrument.items}
+    items = {item.id: item for item in instrument.items_under(result.variant)}
     worth: dict[str, Fraction | None]
+    if rule.goals is not None:
+        told, values[scale.id] = goals_told(rule, items, given)
+        return [*(Step(scale.id, *one) for one in told), *_outcome(instrument, scale, outcome)]
     if rule.items is not None:
         steps = _answers(scale.id, [items[name] for name in rule.items], given)
         worth = {name: _worth(items[name], given[name], rule) for name in rule.items}
@@ -120,23 +147,51 @@ def _about_scale(
         parts = [instrument.scale(name).rule_for(result.variant) for name in rule.parts]
         low, high = [part.min for part in parts], [part.max for part in parts]
     present = {name: value for name, value in worth.items() if value is not None}
-    needed = rule.missing.min_answered or len(rule.parts)
+    absent = [part for part in rule.parts if part not in present]
+    outside = [part for part in absent if _does_not_apply(part, rule, result, given)]
+    why = _why_none(rule, absent, outside)
     values[scale.id] = None
-    if len(present) < needed:
-        kind = "items" if rule.items is not None else "scales"
-        have, are = "has" if len(present) == 1 else "have", "is" if needed == 1 else "are"
-        text = f"no score: {len(present)} of {len(rule.parts)} {kind} {have} a value, {needed} {are} needed"
-        steps.append(Step(scale.id, "missing", text, None, {"without": [p for p in rule.parts if p not in present]}))
+    if why is not None:
+        steps.append(Step(scale.id, "missing", f"no score: {why}", None, {"without": absent}))
     else:
+        if outside and rule.missing.rule == "applicable":
+            text = f"{', '.join(outside)} left out: the value is made of what applies"
+            steps.append(Step(scale.id, "missing", text, None, {"without": outside}))
         total = _combine(steps, scale.id, rule, present)
         weights = [Fraction(rule.weights[name]) if rule.weights else Fraction(1) for name in rule.parts]
         ends = [sorted((Fraction(a) * w, Fraction(b) * w)) for a, b, w in zip(low, high, weights, strict=True)]
         span = (sum((end[0] for end in ends), Fraction(0)), sum((end[1] for end in ends), Fraction(0)))
         values[scale.id] = _transform(steps, scale.id, rule, total, span)
-    steps.append(Step(scale.id, "status", f"{outcome.status.replace('_', ' ')}", outcome.value))
-    steps += _readings(instrument, scale, outcome)
+    return [*steps, *_outcome(instrument, scale, outcome)]
+
+
+def _outcome(instrument: Instrument, scale: Scale, outcome: Score) -> list[Step]:
+    """The status, how the value is read, and what the rule rests on."""
+    status = Step(scale.id, "status", f"{outcome.status.replace('_', ' ')}", outcome.value)
     rests_on = {"source": scale.source, "evidence": scale.evidence}
-    return [*steps, Step(scale.id, "source", f"scoring rule; {_known(scale)}", None, rests_on)]
+    source = Step(scale.id, "source", f"scoring rule; {_known(scale)}", None, rests_on)
+    return [status, *_readings(instrument, scale, outcome), source]
+
+
+def _does_not_apply(part: str, rule: ScaleRule, result: Result, given: Mapping[str, int | None]) -> bool:
+    """Whether a part without a value is one that does not apply, and not one that is unanswered."""
+    return given[part] is not None if rule.items is not None else result.scores[part].status == "not_applicable"
+
+
+def _why_none(rule: ScaleRule, absent: list[str], outside: list[str]) -> str | None:
+    """Why there is no score; None where there is one."""
+    parts, present = len(rule.parts), len(rule.parts) - len(absent)
+    needed = rule.missing.min_answered or parts
+    kind = "items" if rule.items is not None else "scales"
+    have, are = "has" if present == 1 else "have", "is" if needed == 1 else "are"
+    if present < needed:
+        return f"{present} of {parts} {kind} {have} a value, {needed} {are} needed"
+    lacking = [part for part in rule.missing.required if part in absent]
+    if lacking:
+        return f"{', '.join(lacking)} cannot be made up for"
+    if rule.missing.rule == "applicable" and len(outside) < len(absent):
+        return f"{', '.join(part for part in absent if part not in outside)} unanswered, all that applies is needed"
+    return None
 
 
 def _answers(scale: str, items: list[Item], given: Mapping[str, int | None]) -> list[Step]:
@@ -179,7 +234,7 @@ def _combine(steps: list[Step], scale: str, rule: ScaleRule, present: Mapping[st
     if rule.method == "mean":
         steps.append(Step(scale, "combine", f"mean: {number(total)} / {k} = {number(total / k)}", float(total / k)))
         return total / k
-    if k < n:
+    if k < n and rule.missing.rule != "applicable":
         whole = total * n / k
         text = f"prorated: {number(total)} x {n} / {k} = {number(whole)}"
         steps.append(Step(scale, "combine", text, float(whole)))

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from instruments.items import GATE, RATING
 from instruments.schema import Instrument
+from scoring.answers import checked, whole
 from scoring.block import Block, Floats, Workspace, tables_of
-from scoring.engine import whole
-from scoring.errors import CellFault, InvalidFrame
-from scoring.plan import Plan, plan_of
+from scoring.errors import CellFault, InvalidAnswers, InvalidFrame
+from scoring.plan import ItemPlan, Plan, plan_of
 from scoring.result import STATUSES
 
 BLOCK = 16_384
@@ -40,8 +41,8 @@ def score_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str | N
     ----------
     instrument : Instrument
     frame : DataFrame, shape (n, any)
-        One column an item, named by the item's id. NaN, None and an absent column are unanswered. Other columns are
-        ignored.
+        One column an item, named by the item's id (or the two of an item in two steps, ``<id>.gate`` and
+        ``<id>.rating``). NaN, None and an absent column are unanswered. Other columns are ignored.
     variant : str, optional
         A scoring variant that the definition names; its default otherwise.
 
@@ -55,7 +56,7 @@ def score_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str | N
     Raises
     ------
     InvalidFrame
-        With every cell that is no option of its item.
+        With every cell that is no option of its item, and steps of one item that do not go together.
     ValueError
         Two columns of one item, or a column named by the number 1 where the item is ``"1"``.
     UnknownVariant
@@ -71,7 +72,7 @@ def evaluate_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str 
     """Like ``score_frame``, but rows with faults are left without scores (status missing) and reported."""
     plan = plan_of(instrument, variant)
     _refuse_unclear_columns(plan, frame.columns)
-    columns = [_numbers(frame[item.id]) if item.id in frame.columns else None for item in plan.items]
+    columns = [_column(frame, item) for item in plan.items]
     tables = tables_of(plan)
     n = len(frame)
     workspace = Workspace(len(columns), min(BLOCK, n))
@@ -115,12 +116,35 @@ def evaluate_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str 
 
 def _refuse_unclear_columns(plan: Plan, columns: pd.Index[Any]) -> None:
     """An answer that is overlooked would count as missing, so columns that may be meant are refused."""
-    given = [name for name in columns if str(name) in plan.position]
+    given = [name for name in columns if str(name) in plan.takes]
     for name in given:
         if not isinstance(name, str):
             raise ValueError(f"column {name} is named by a number; item ids are text: {str(name)!r}")
     if len(set(given)) != len(given):
         raise ValueError(f"two columns are named {next(name for name in given if given.count(name) > 1)!r}")
+
+
+def _column(frame: pd.DataFrame, item: ItemPlan) -> Floats | None:
+    """The answers to an item: NaN where unanswered, infinite where a cell is wrong; None without a column."""
+    own = _given(frame, item.id)
+    if item.two_step is None:
+        return own
+    gate, rating = _given(frame, f"{item.id}.{GATE}"), _given(frame, f"{item.id}.{RATING}")
+    if gate is None and rating is None:
+        return own
+    nothing = np.full(len(frame), np.nan)
+    gate, rating, own = (nothing if column is None else column for column in (gate, rating, own))
+    made = np.where(gate == 0, float(item.two_step.no), nothing)
+    for value, option in item.two_step.yes.items():
+        made[(gate == 1) & (rating == value)] = option
+    rated, gated = ~np.isnan(rating), ~np.isnan(gate)
+    wrong = (rated & ((gate != 1) | ~np.isin(rating, list(item.two_step.yes)))) | (gated & (gate != 0) & (gate != 1))
+    twice = ~np.isnan(own) & (rated | gated)
+    return np.where(wrong | twice, np.inf, np.where(np.isnan(own), made, own))
+
+
+def _given(frame: pd.DataFrame, name: str) -> Floats | None:
+    return _numbers(frame[name]) if name in frame.columns else None
 
 
 def _numbers(column: pd.Series) -> Floats:
@@ -140,12 +164,18 @@ def _numbers(column: pd.Series) -> Floats:
 def _cell_faults(plan: Plan, frame: pd.DataFrame, bad: npt.NDArray[np.bool_], start: int) -> Iterator[CellFault]:
     # by row, then by column, as a person reads the file
     for row, number in zip(*np.nonzero(bad.T), strict=True):
-        item = plan.items[number]
-        _, code = whole(frame[item.id].iloc[start + int(row)])
-        allowed = ", ".join(map(str, sorted(item.worth)))
-        yield CellFault(
-            start + int(row), item.id, code or "not-an-option", f"item {item.id!r} takes one of [{allowed}]"
-        )
+        place = start + int(row)
+        names = [name for name in plan.instrument.items[number].names if name in frame.columns]
+        given = {name: frame[name].iloc[place] for name in names}
+        try:
+            checked(plan, {name: cell for name, cell in given.items() if not _empty(cell)})
+        except InvalidAnswers as error:
+            for fault in error.faults:
+                yield CellFault(place, fault.pointer.removeprefix("/answers/"), fault.code, fault.detail)
+
+
+def _empty(cell: Any) -> bool:
+    return pd.api.types.is_scalar(cell) and bool(pd.isna(cell))
 
 
 def _flag_names(plan: Plan, flags: npt.NDArray[np.integer[Any]]) -> pd.Categorical[Any]:

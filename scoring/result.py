@@ -12,7 +12,7 @@ STATUSES: tuple[Status, ...] = ("complete", "prorated", "insufficient", "not_app
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a score is not complete: a code, and the items or scales that it is about."""
+    """Why a score is not made of all its parts: a code, and the items or scales that it is about."""
 
     code: Literal["items-unanswered", "items-not-applicable", "scales-without-value", "scales-prorated"]
     parts: tuple[str, ...]
@@ -32,7 +32,8 @@ class Score:
     """One scale of one form.
 
     ``value`` is in the scale's points, ``None`` where the status says that there is none; missing is never 0. Of the
-    scale's items, ``answered`` had a substantive answer, ``not_applicable`` a not-applicable option, ``missing`` none.
+    scale's items, ``answered`` had a substantive answer, ``not_applicable`` a not-applicable option, ``missing`` none;
+    what a skip answered counts as answered. A weighted T counts its goals: rated, in use but not rated, not in use.
     ``valid`` is False where a validity rule holds back the interpretation: then there is no band and no cutoff.
     """
 
@@ -79,7 +80,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class AlertResult:
-    """A raw answer that somebody has to see now."""
+    """An answer, or a score, that somebody has to see now; ``items`` are those that the rule looks at."""
 
     id: str
     meaning: str
@@ -122,4 +123,5 @@ class Result:
                 {"id": a.id, "meaning": a.meaning, "severity": a.severity, "items": list(a.items)} for a in self.alerts
             ],
             "needs_review": list(self.needs_review),
+            "skipped": list(self.skipped),
         }

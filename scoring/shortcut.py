@@ -3,7 +3,8 @@
 A plan's arithmetic is written out as one straight Python function, because interpreting the plan item by item costs
 several times the arithmetic itself. The source text consists of positions and whole numbers only: ids, tables and tests
 are handed in as objects, so nothing that a definition says can become code. The function returns None for any other
-form, which then takes the general way; both give the same (a property test holds them equal).
+form, which then takes the general way; both give the same (a property test holds them equal). All forms of an
+instrument with weighted goals take the general way.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from scoring.result import Result, Score
 
 if TYPE_CHECKING:
-    from scoring.plan import Plan, ScalePlan
+    from scoring.plan import Plan
+    from scoring.scales import ScalePlan
 
 Shortcut = Callable[[Mapping[str, Any]], Result | None]
 MOST_KEPT = 4096
@@ -54,6 +56,8 @@ def source_of(
     plan: Plan, complete: Callable[[ScalePlan, int], Score], flagged: Callable[..., Result]
 ) -> tuple[str, dict[str, Any]]:
     """The text of the function, and the objects that its names stand for."""
+    if any(scale.goals is not None for scale in plan.scales):
+        return "def shortcut(answers): return None", {}  # which goals are in use is different in each form
     names: dict[str, Any] = {"INTEGERS": {int}, "Result": Result, "PLAN": plan, "flagged": flagged, "set": set}
     names |= {
         "map": map,

@@ -17,7 +17,7 @@ import pytest
 
 import instruments
 import scoring
-from scoring.engine import whole
+from scoring.answers import whole
 from scoring.plan import plan_of
 from scoring.result import Reason
 from scoring.shortcut import MOST_KEPT

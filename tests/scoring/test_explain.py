@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import instruments
 import scoring
-from scoring.explain import number
+from scoring.numbers import number
 from tests.scoring.strategies import any_instrument, forms
 from tests.scoring.worlds import instrument, item, scale, sourced
 

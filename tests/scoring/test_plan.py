@@ -15,7 +15,8 @@ from instruments.loader import definition_from
 from instruments.schema import Instrument
 from scoring import shortcut
 from scoring.engine import _complete, _flagged
-from scoring.plan import LARGEST, plan_of
+from scoring.goals import LARGEST
+from scoring.plan import plan_of
 from tests.scoring.strategies import CATALOGUE, invented
 from tests.scoring.worlds import instrument, item, scale, sourced
 

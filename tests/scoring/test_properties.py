@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import scoring
 from instruments.schema import Instrument
-from scoring.engine import _general, checked
+from scoring.answers import checked
+from scoring.engine import _general
 from scoring.plan import plan_of
 from scoring.result import Result
 from tests.scoring.reference import Reference
