@@ -46,7 +46,7 @@ CASES = {
     "same-moment": progress(FSFI, "total", [measured(9.0, response_id="a"), measured(12.0, response_id="b")]),
     "no-parameters": progress(instruments.load("iief-5"), "total", series(9, 18, variant="standard")),
     "no-direction": progress(instruments.load("sdi-2"), "dyadic", series(30, 41, variant="dyadic-9")),
-    "no-cutoff": progress(instruments.load("gmsex"), "total", series(9, 18, variant="standard")),
+    "no-cutoff": progress(instruments.load("gmsex"), "total", series(9, 18, variant="sum")),
 }
 
 
@@ -191,7 +191,7 @@ class TestSpecification:
         assert label in texts(series_chart(found))
 
     def test_figures_from_memory_say_so(self) -> None:
-        found = progress(instruments.load("iief-15"), "sexual_desire", series(4, 9, variant="standard"))
+        found = progress(instruments.load("iief-15"), "sexual_desire", series(4, 9, variant="all-items"))
         spec = series_chart(found)
         (frame,) = layers(spec, opacity=0)
         notes = " ".join(frame["encoding"]["x"]["axis"]["title"])

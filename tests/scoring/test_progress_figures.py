@@ -101,7 +101,8 @@ def test_phq_9() -> None:
     ],
 )
 def test_deciding_cutoff(code: str, scale: str, deciding: str | None) -> None:
-    found = figures(instruments.load(code), scale, "standard").deciding
+    instrument = instruments.load(code)
+    found = figures(instrument, scale, instrument.variant_ids[0]).deciding
     assert (found and found.id) == deciding
 
 
@@ -151,15 +152,15 @@ def test_each_cutoff_is_as_well_known_as_its_own_norms() -> None:
     ("code", "scale", "variant", "names"),
     [
         ("fsfi", "total", "strict", []),
-        ("iief-15", "erectile_function", "standard", ["reliable-change"]),  # its deciding cutoff was read
-        ("iief-15", "sexual_desire", "standard", ["reliable-change", "cutoff jacobson-truax-c"]),
-        ("iief-15", "total", "standard", []),
+        ("iief-15", "erectile_function", "all-items", ["reliable-change"]),  # its deciding cutoff was read
+        ("iief-15", "sexual_desire", "all-items", ["reliable-change", "cutoff jacobson-truax-c"]),
+        ("iief-15", "total", "all-items", []),
         ("phq-9", "total", "prorated", ["variant prorated"]),
         ("phq-9", "total", "strict", []),
         ("sdi-2", "dyadic", "dyadic-8", []),
         ("sdi-2", "total", "dyadic-9", ["scale total"]),
         ("nsss-s", "total", "standard", []),  # the subscales are from memory, the total is not made of them
-        ("fsds-r", "total", "standard", ["cutoff distress"]),
+        ("fsds-r", "total", "fsds-r", ["cutoff distress"]),
     ],
 )
 def test_what_rests_on_memory_is_named(code: str, scale: str, variant: str, names: list[str]) -> None:

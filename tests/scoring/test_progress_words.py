@@ -100,12 +100,12 @@ def test_no_parameters() -> None:
 
 def test_no_cutoff() -> None:
     gmsex = instruments.load("gmsex")
-    found = progress(gmsex, "total", series(9, variant="standard"))
+    found = progress(gmsex, "total", series(9, variant="sum"))
     assert summary(found) == (
         "One usable measurement: 9 on 5 Jan 2026. Change needs a second one. "
         "From memory, to be checked: the measurement error."
     )
-    found = progress(gmsex, "total", series(9, 30, variant="standard"))
+    found = progress(gmsex, "total", series(9, 30, variant="sum"))
     assert summary(found).startswith("Improved: 21 points better than at the start (9 on 5 Jan 2026, 30 on ")
 
 
