@@ -33,7 +33,7 @@ class NotScorable(UnknownInstrument):
         self.listed = listed
 
     def __str__(self) -> str:
-        return f"{self.code!r} cannot be scored. Missing: {'; '.join(self.listed.missing)}"
+        return f"{self.code!r} cannot be scored. Missing: {'; '.join(fact.rstrip('.') for fact in self.listed.missing)}"
 
 
 class Catalogue:

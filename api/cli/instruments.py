@@ -18,29 +18,32 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from instruments import Instrument
+    from instruments import Instrument, Listed
 
 PUBLISHED = "published.json"
 WIDTH_OF_A_PIPE = 160
 _SCALE = re.compile(r"scale '([^']+)'")
+_MISSING = re.compile(r"^missing:", re.MULTILINE)
+"""What only the entry of a questionnaire that cannot be scored has."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """One definition file, and what is wrong with it."""
+    """One definition file, or the entry of a questionnaire that cannot be scored, and what is wrong with it."""
 
     file: Path
     instrument: Instrument | None
     faults: tuple[str, ...]
+    listed: Listed | None = None
 
 
 def check(
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; those of the project if none.")] = None,
 ) -> None:
     """Read and compile definitions, hold published ones to their checksum, and count their golden cases."""
-    from instruments.catalogue import DEFINITIONS
+    from instruments.catalogue import DEFINITIONS, LISTED
 
-    given = paths or [DEFINITIONS]
+    given = paths or [DEFINITIONS, LISTED]
     checked = [_checked(file) for path in given for file in _files(path)]
     faults = [fault for one in checked for fault in one.faults]
     faults += [fault for path in given if path.is_dir() for fault in _changed(path, checked)]
@@ -48,8 +51,14 @@ def check(
     console.print(_table_of_checks(checked))
     for fault in faults:
         sys.stderr.write(f"{fault}\n")
-    many = f"{len(checked)} definition{'' if len(checked) == 1 else 's'}"
-    console.print(f"{many}, {len(faults)} fault{'' if len(faults) == 1 else 's'}")
+    if any(one.listed for one in checked):
+        console.print(_table_of_listed(checked))
+    listed = sum(one.listed is not None for one in checked)
+    many = len(checked) - listed
+    told = [f"{many} definition{'' if many == 1 else 's'}", f"{len(faults)} fault{'' if len(faults) == 1 else 's'}"]
+    if listed:
+        told.insert(1, f"{listed} listed without scoring")
+    console.print(", ".join(told))
     if faults:
         raise typer.Exit(1)
 
@@ -66,7 +75,7 @@ def schema(
 
 
 def listing() -> None:
-    """List the instruments of the project."""
+    """List the instruments of the project; `listed` ones cannot be scored."""
     from instruments import catalogue
 
     found = catalogue()
@@ -76,6 +85,8 @@ def listing() -> None:
         versions = ", ".join(map(str, found.versions[code]))
         concerns = ", ".join(instrument.concerns)
         table.add_row(code, versions, instrument.name, concerns, instrument.licence.status)
+    for code, entry in found.listed.items():
+        table.add_row(code, "listed", entry.name, ", ".join(entry.concerns), entry.licence.status)
     _console().print(table)
 
 
@@ -121,11 +132,13 @@ def _files(path: Path) -> list[Path]:
 def _checked(file: Path) -> Checked:
     """Read a definition and compile it under each of its variants."""
     from instruments import DefinitionError
-    from instruments.loader import read_file
+    from instruments.loader import read_file, read_listed_file
     from scoring import PlanError
     from scoring.plan import plan_of
 
     try:
+        if "@" not in file.name and _MISSING.search(file.read_text(encoding="utf-8", errors="replace")):
+            return Checked(file, None, (), read_listed_file(file))
         instrument = read_file(file)
     except DefinitionError as error:
         return Checked(file, None, tuple(str(fault) for fault in error.faults))
@@ -191,9 +204,11 @@ def _golden(code: str) -> int | None:
 
 
 def _table_of_checks(checked: list[Checked]) -> Table:
-    table = _table("code", "items", "scales", "variants", "golden", "published", "evidence", "review")
+    table = _table("code", "items", "scales", "variants", "golden", "status", "evidence", "review")
     for one in checked:
         found = one.instrument
+        if one.listed is not None:
+            continue
         if found is None:
             table.add_row(one.file.name, *[""] * 6, "unreadable")
             continue
@@ -205,10 +220,18 @@ def _table_of_checks(checked: list[Checked]) -> Table:
             str(len(found.scales)),
             str(len(found.variant_ids)),
             "" if golden is None else str(golden),
-            "yes" if f"{found.code}@{found.version}" in _published(one.file.parent) else "no",
+            "published" if f"{found.code}@{found.version}" in _published(one.file.parent) else "unpublished",
             ", ".join(f"{count} {kind}" for kind, count in sorted(rules.items())),
             "faults" if one.faults else str(len(found.needs_review) or ""),
         )
+    return table
+
+
+def _table_of_listed(checked: list[Checked]) -> Table:
+    table = _table("listed", "cannot be scored without")
+    for one in checked:
+        if one.listed is not None:
+            table.add_row(one.listed.code, "\n".join(one.listed.missing))
     return table
 
 

@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -69,9 +70,12 @@ def _instrument(code: str, version: int | None, variant: str | None) -> Instrume
     try:
         instrument = instruments.load(code, version)
         plan_of(instrument, variant)
+    except instruments.NotScorable as error:
+        raise UnusableInput(str(error)) from None
     except instruments.UnknownInstrument as error:
-        known = ", ".join(instruments.catalogue().codes)
-        raise UnusableInput(f"{error}; there are {known}" if version is None else str(error)) from None
+        close = get_close_matches(code, instruments.catalogue().codes)
+        hint = f"did you mean {' or '.join(close)}?" if close else "`fathomline instruments list` names all"
+        raise UnusableInput(f"{error}; {hint}" if version is None else str(error)) from None
     except (UnknownVariant, PlanError, instruments.DefinitionError) as error:
         raise UnusableInput(str(error)) from None
     return instrument
@@ -84,8 +88,8 @@ def _score_file(
     from api.cli.tabular import Reader, format_of
     from api.cli.writing import whole_file, writer_for
 
-    added = _added(instrument)
-    reader = Reader(source, [item.id for item in instrument.items], fixed=format_of(out) != "ndjson")
+    added = _added(instrument, variant)
+    reader = Reader(source, instrument.answer_names, fixed=format_of(out) != "ndjson")
     rows = refused = 0
     with ExitStack() as files:
         listing = files.enter_context(_Listing(report))
@@ -105,11 +109,12 @@ def _score_file(
     return rows, refused, listing.count
 
 
-def _added(instrument: Instrument) -> dict[str, str]:
+def _added(instrument: Instrument, variant: str | None) -> dict[str, str]:
     """The columns that scoring adds, in their order, with their kind."""
     scales = [scale.id for scale in instrument.scales]
     added = dict.fromkeys(scales, "number") | dict.fromkeys((f"{scale}_status" for scale in scales), "text")
-    return added | {rule.id: "truth" for rule in instrument.caseness} | {"flags": "text"}
+    name = variant or instrument.variant_ids[0]
+    return added | {rule.id: "truth" for rule in instrument.caseness if rule.holds_under(name)} | {"flags": "text"}
 
 
 def _check_columns(instrument: Instrument, reader: Reader, quiet: bool) -> None:
@@ -119,7 +124,7 @@ def _check_columns(instrument: Instrument, reader: Reader, quiet: bool) -> None:
         raise UnusableInput(
             f"{reader.path}: no column is named by an item of {instrument.code} ({known[0]} to {known[-1]}){hint}"
         )
-    without = [name for name in known if name not in reader.given]
+    without = [item.id for item in instrument.items if not set(item.names) & set(reader.given)]
     if without and not quiet:
         many = f"items {', '.join(without)}: they count" if len(without) > 1 else f"item {without[0]}: it counts"
         typer.echo(f"{reader.path}: no column for {many} as unanswered", err=True)
@@ -139,11 +144,13 @@ def _scored(instrument: Instrument, variant: str | None, chunk: Chunk) -> tuple[
 
     from api.cli.tabular import RowFault
     from scoring import evaluate_frame
+    from scoring.errors import OF_STEPS
 
     result = evaluate_frame(instrument, chunk.answers, variant=variant)
     found = []
     for fault in result.faults:
-        code = chunk.code_of(fault.row, fault.column) if chunk.code_of else fault.code
+        in_a_cell = chunk.code_of if fault.code not in OF_STEPS else None
+        code = in_a_cell(fault.row, fault.column) if in_a_cell else fault.code
         line = chunk.lines[fault.row] if chunk.lines else None
         found.append(RowFault(chunk.first_row + fault.row, line, fault.column, code, fault.detail))
     for row, (code, detail) in chunk.broken.items():
@@ -153,7 +160,7 @@ def _scored(instrument: Instrument, variant: str | None, chunk: Chunk) -> tuple[
     refused[[fault.row - chunk.first_row for fault in found]] = True
     return {
         name: _cells(result.scores[name], kind, refused, name.endswith("_status"))
-        for name, kind in _added(instrument).items()
+        for name, kind in _added(instrument, variant).items()
     }, found
 
 

@@ -47,7 +47,11 @@ def test_all_definitions_of_the_project_pass(fathomline: CommandLine) -> None:
     items, scales, variants, golden, *_ = rows["fsfi@1"]
     assert (items, scales, variants) == ("19", "7", "2")
     assert int(golden) == len(yaml.safe_load((ROOT / "tests" / "golden" / "fsfi.yaml").read_text(encoding="utf-8")))
-    assert f"{len(rows)} definitions, 0 faults" in outcome.out
+    listed = instruments.catalogue().listed
+    assert f"{len(rows)} definitions, {len(listed)} listed without scoring, 0 faults" in outcome.out
+    for code, entry in listed.items():
+        assert any(line.split()[:1] == [code] for line in outcome.out.splitlines()), code
+        assert " ".join(entry.missing[-1].split()[:4]) in " ".join(outcome.out.split())
     assert "\x1b" not in outcome.out
 
 

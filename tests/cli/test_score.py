@@ -220,7 +220,9 @@ def test_unusable_arguments(fathomline: CommandLine, folder: Path) -> None:
     good.write_text("1,2,3,4,5\n1,1,1,1,1\n")
     out = folder / "out.csv"
     cases: list[tuple[list[Any], str]] = [
-        (["no-such", good, "-o", out], "there is no instrument 'no-such'; there are asex, "),
+        (["no-such", good, "-o", out], "there is no instrument 'no-such'; `fathomline instruments list` names all"),
+        (["who5", good, "-o", out], "there is no instrument 'who5'; did you mean who-5?"),
+        (["griss", good, "-o", out], "'griss' cannot be scored. Missing: Which items make up each subscale"),
         (["who-5", good, "-o", out, "--version", 99], "there is no version 99 of 'who-5'"),
         (["who-5", good, "-o", out, "--variant", "no-such"], "no scoring variant 'no-such'; it has standard"),
         (["who-5", folder / "gone.csv", "-o", out], "No such file"),
