@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+OF_STEPS = frozenset({"given-twice", "gate-unanswered", "contradiction"})
+"""Codes of faults that lie between the two steps of an item, and not in one cell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing wrong with one answer. It never repeats the answer: that is health data."""

@@ -76,7 +76,7 @@ class FlagRead(BaseModel):
 
 
 class AlertRead(BaseModel):
-    """A raw answer that somebody has to see now."""
+    """An answer, or a score, that somebody has to see now; ``items`` are those that the rule looks at."""
 
     id: str
     meaning: str
@@ -97,6 +97,7 @@ class ResultRead(BaseModel):
     needs_review: list[str] = Field(
         description="Rules behind this result that rest on memory and are to be checked, such as `variant prorated`"
     )
+    skipped: list[str] = Field(description="Items that an earlier answer let pass over, and that count as answered")
 
 
 class ProvenanceRead(BaseModel):

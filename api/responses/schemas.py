@@ -83,8 +83,10 @@ class ResponsePage(BaseModel):
 class StepRead(BaseModel):
     """One step of the arithmetic."""
 
-    about: str = Field(description="The scale or rule")
-    kind: Literal["answers", "combine", "transform", "missing", "status", "reading", "rule", "source"]
+    about: str = Field(description="The scale or rule; of a conversion, the item")
+    kind: Literal[
+        "conversion", "skip", "answers", "combine", "transform", "missing", "status", "reading", "rule", "source"
+    ]
     text: str = Field(description="One readable line")
     value: float | bool | None
     inputs: dict[str, Any]
