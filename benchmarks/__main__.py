@@ -6,10 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import recording, report, scoring
+from benchmarks import catalogue, recording, report, scoring
 from benchmarks.report import Outcome
 
 BENCHMARKS = {
+    "many-definitions": catalogue.many_definitions,
     "score": scoring.score_one,
     "score-frame": scoring.score_many,
     "record-response": recording.record_response,
