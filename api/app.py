@@ -14,12 +14,15 @@ from fastapi import APIRouter, Depends, FastAPI
 
 import api.logging
 from api import problems
+from api.authoring.router import YAML_PATH as DRAFTS
+from api.authoring.router import router as authoring
 from api.catalogue.library import Library
 from api.catalogue.own import OwnInstruments
 from api.catalogue.router import router as catalogue
 from api.charts.render import Renderer
 from api.clients.router import router as clients
 from api.health.router import router as health
+from api.lane import Lane
 from api.metrics import Metrics
 from api.middleware import BodyGuard, Shell
 from api.openapi import Application
@@ -33,10 +36,26 @@ from api.security import crypto, issuer, keys, tokens
 from api.security.principal import Authenticator, RateLimit
 from api.settings import Settings, SettingsError
 from api.startup import service_database
+from api.wordings.router import YAML_PATH as WORDINGS
+from api.wordings.router import router as wordings
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (recording, health, catalogue, clients, responses, progress, research)
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    recording,
+    health,
+    catalogue,
+    clients,
+    responses,
+    progress,
+    research,
+    wordings,
+    authoring,
+)
 """Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares.
 The one that is asked most comes first: they are tried in this order."""
+
+MOST_CHECKS: Final = 16
+MOST_CHECKS_OF_ONE: Final = 2
+"""Definitions being checked at once in this process: in all, and of one organisation."""
 
 _DESCRIPTION: Final = (
     "Outcome measurement for therapy: validated questionnaires scored as published, and their progress."
@@ -68,7 +87,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(BodyGuard, largest=settings.max_body, deepest=settings.max_json_depth)
+    app.add_middleware(BodyGuard, largest=settings.max_body, deepest=settings.max_json_depth, yaml=(WORDINGS, DRAFTS))
     app.add_middleware(Shell, metrics=app.state.metrics)  # added last, so it is the outermost
     return app
 
@@ -85,6 +104,8 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     own = OwnInstruments(database.pool)
     stack.callback(own.close)
     app.state.library = Library(own)
+    app.state.authoring = Lane("authoring", most=MOST_CHECKS, most_of_one=MOST_CHECKS_OF_ONE)
+    stack.callback(app.state.authoring.close)
 
     async def organisation_id(slug: str) -> uuid.UUID | None:
         async with database.pool.acquire() as connection:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Depends, Request
-from sqlalchemy import Connection, event, text
+from sqlalchemy import ColumnElement, Connection, Text, cast, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import SessionTransaction
@@ -40,6 +40,10 @@ class JSONText(UserDefinedType[str]):
 
     def get_col_spec(self, **_: Any) -> str:
         return "JSON"
+
+    def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        """Ask for the text: the driver would give the value that it stands for."""
+        return cast(column, Text)
 
 
 class TenantSession(Session):

@@ -24,9 +24,11 @@ from api.problems import (
     Problem,
     RequestInvalid,
     RequestTimeout,
+    pointer,
     problem_for,
 )
 from api.security import strict
+from instruments.reading import NotReadable, read_yaml
 
 BODY_TIMEOUT: Final = 30.0
 """Seconds in which a body has to arrive."""
@@ -38,6 +40,7 @@ CLIENT_GONE: Final = 499
 """Status in log and metrics of a request whose client hung up, or that was cut off when the service stopped."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
+_YAML = re.compile(rb"application/(?:x-)?yaml(?:\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
 _JSON = re.compile(rb"application/(?:json|[a-z0-9.-]+\+json)(?:\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
 
 _SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
@@ -130,14 +133,16 @@ class Shell:
 class BodyGuard:
     """Takes a body in only if it is JSON of an acceptable size that has one meaning and can be stored.
 
-    The parsed body is left in the request's state as `json`, so that the hot path need not parse it again. A body under
-    `/v1/` is not even read before the token has been accepted.
+    Where one of ``yaml`` matches the whole path, a body may be YAML instead, read as strictly. The parsed body is left
+    in the request's state as `json`, so that the hot path need not parse it again. A body under `/v1/` is not even read
+    before the token has been accepted.
     """
 
-    def __init__(self, app: ASGIApp, *, largest: int, deepest: int) -> None:
+    def __init__(self, app: ASGIApp, *, largest: int, deepest: int, yaml: tuple[re.Pattern[str], ...] = ()) -> None:
         self.app = app
         self.largest = largest
         self.deepest = deepest
+        self.yaml = yaml
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -153,7 +158,7 @@ class BodyGuard:
             raise self._too_large()
         body: bytes | None = await self._read(receive)
         if body:
-            self._check(scope, body)
+            await self._check(scope, body)
 
         async def replay() -> Message:
             nonlocal body
@@ -185,13 +190,18 @@ class BodyGuard:
         # The server reads on and throws away what still comes.
         return BodyTooLarge(f"A body has at most {self.largest} bytes.")
 
-    def _check(self, scope: Scope, body: bytes) -> None:
+    async def _check(self, scope: Scope, body: bytes) -> None:
         coding = _header(scope, b"content-encoding")
         if coding is not None and coding.strip().lower() != b"identity":
             raise MediaTypeUnsupported(
                 "Send the body without a content coding.", headers={"Accept-Encoding": "identity"}
             )
-        if _JSON.fullmatch(_header(scope, b"content-type") or b"") is None:
+        media_type = _header(scope, b"content-type") or b""
+        if _YAML.fullmatch(media_type) is not None and any(path.fullmatch(scope["path"]) for path in self.yaml):
+            # in a thread, as it takes some hundred times as long as JSON
+            scope["state"]["json"] = await asyncio.to_thread(_read_yaml, body, self.deepest)
+            return
+        if _JSON.fullmatch(media_type) is None:
             raise MediaTypeUnsupported(
                 "Send the body as application/json in UTF-8.", headers={"Accept": "application/json"}
             )
@@ -206,3 +216,17 @@ class BodyGuard:
         if found:
             raise RequestInvalid(errors=found)
         scope["state"]["json"] = value
+
+
+def _read_yaml(body: bytes, deepest: int) -> Any:
+    try:
+        value, twice = read_yaml(body.decode("utf-8"))
+    except NotReadable as error:
+        raise BodyMalformed(f"The YAML cannot be read from line {error.line} on.") from None
+    except UnicodeDecodeError:
+        raise BodyMalformed("The body is not UTF-8.") from None
+    detail = "an object has the same member twice"
+    found = [{"pointer": pointer(key.path), "code": "duplicate-member", "detail": detail} for key in twice]
+    if found or (found := strict.unfit(value, deepest)):
+        raise RequestInvalid(errors=found)
+    return value

@@ -13,6 +13,7 @@ import asyncpg
 
 from api.ids import new_id
 from api.responses.recording import ResponseToRecord, ScoreToRecord
+from instruments import Instrument
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -61,6 +62,26 @@ async def make_wording(connection: asyncpg.Connection, organisation_id: uuid.UUI
         await connection.execute(f"insert into wording_pack ({names}) values ({places})", *row.values())  # noqa: S608  - names from tests
     wording_id: uuid.UUID = row["id"]
     return wording_id
+
+
+async def make_own_instrument(
+    connection: asyncpg.Connection, organisation_id: uuid.UUID, instrument: Instrument
+) -> None:
+    """An instrument of an organisation's own, published, over any connection that may."""
+    definition = instrument.model_dump_json(by_alias=True, exclude_defaults=True)
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        await connection.execute(
+            "insert into own_instrument (organisation_id, code, version, id, checksum, definition, golden,"
+            " published_at, published_by) values ($1, $2, $3, $4, $5, $6, '[]', $7, 'admin-1')",
+            organisation_id,
+            instrument.code,
+            instrument.version,
+            new_id(),
+            instrument.checksum,
+            definition,
+            NOON,
+        )
 
 
 def make_recording(organisation_id: uuid.UUID, client_id: uuid.UUID, **changes: Any) -> ResponseToRecord:

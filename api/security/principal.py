@@ -24,9 +24,10 @@ _READ_CARE: Final = frozenset({"clients:read", "responses:read", "instruments:re
 ROLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "ehr": _READ_CARE | {"clients:write", "responses:write"},
-        "clinician": _READ_CARE | {"clients:write", "responses:write"},
+        "clinician": _READ_CARE | {"clients:write", "responses:write", "licences:read"},
         "researcher": frozenset({"research:read"}),
-        "admin": _READ_CARE | {"clients:write", "research:read"},
+        "admin": _READ_CARE
+        | {"clients:write", "research:read", "licences:read", "wordings:write", "instruments:write"},
     }
 )
 """Role to scopes. Researchers reach nothing but research output."""

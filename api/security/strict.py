@@ -124,6 +124,11 @@ def faults(data: bytes, value: Any, deepest: int) -> list[dict[str, str]]:
     """
     if data.count(b"[") + data.count(b"{") <= deepest and b"\\u" not in data and _members_in([value]) >= 0:
         return []  # no escaped character, no large number
+    return unfit(value, deepest)
+
+
+def unfit(value: Any, deepest: int) -> list[dict[str, str]]:
+    """The same without the quick look: for values that were read from another format than JSON."""
     found: list[dict[str, str]] = []
     waiting: list[tuple[Any, str, int]] = [(value, "", 1)]
     while waiting and len(found) < _ENOUGH_FAULTS:
