@@ -17,8 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 import scoring
 from api.catalogue.own import OWN_CODE
 from api.problems import pointer
-from instruments import DefinitionError, Instrument
-from instruments import concerns as known_concerns
+from instruments import DefinitionError, Instrument, vocabulary
 from instruments.budget import excesses
 from instruments.loader import definition_from
 from scoring.golden import MOST_CASES, GoldenCase, differences, gaps
@@ -112,7 +111,7 @@ def _identity(definition: Any, published: Collection[int]) -> Iterator[Fault]:
         yield _fault(("definition", "code"), "own-code", detail)
     concerns = definition.get("concerns")
     for index, concern in enumerate(concerns if isinstance(concerns, list) else ()):
-        if isinstance(concern, str) and concern not in known_concerns():
+        if isinstance(concern, str) and concern not in vocabulary():
             yield _fault(("definition", "concerns", index), "unknown-concern", "is an id of /v1/concerns")
     if type(version) is int:
         if version > 2**31 - 1:

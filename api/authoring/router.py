@@ -52,7 +52,7 @@ _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {
-            media_type: {"schema": declare(schemas.InstrumentWrite, "validation")}
+            media_type: {"schema": declare(schemas.InstrumentWrite, "validation", prefix="Written")}
             for media_type in ("application/json", "application/fhir+json", "application/yaml")
         },
     }

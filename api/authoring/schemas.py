@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import WithJsonSchema
 
 from api.catalogue.schemas import ANSWERS_SCHEMA
-from api.openapi import declare
 from instruments import Instrument
 from scoring.golden import GoldenCase
 
-_DEFINITION = declare(Instrument, "validation", prefix="Written")
-_GOLDEN = {"type": "array", "items": declare(GoldenCase, "validation")}
-
 
 class InstrumentWrite(BaseModel):
-    """A definition, ours or as a FHIR Questionnaire, and the golden cases that it has to pass to be published."""
+    """A definition, ours or as a FHIR Questionnaire, and the golden cases that it has to pass to be published.
+
+    Only described by this model: a draft may still be wrong, and is read by :mod:`api.authoring.submission`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    definition: Annotated[Any, WithJsonSchema(_DEFINITION)] = Field(
-        default=None, description="Its code begins with `own-`"
-    )
-    questionnaire: Annotated[Any, WithJsonSchema({"type": "object"})] = Field(
-        default=None, description="A FHIR R4 Questionnaire instead"
-    )
-    golden: Annotated[Any, WithJsonSchema(_GOLDEN)] = Field(
+    definition: Instrument | None = Field(default=None, description="Its code begins with `own-`")
+    questionnaire: dict[str, Any] | None = Field(default=None, description="A FHIR R4 Questionnaire instead")
+    golden: list[GoldenCase] = Field(
         default=[], description="Answers with the scores that they have to give, worked out by hand"
     )
 

@@ -5,22 +5,28 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Query, Response, status
+from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
 
 import instruments
+from api.authoring.listing import draft_entries
 from api.catalogue import finding, schemas, service
 from api.catalogue.library import LibraryDep
 from api.conditional import IfNoneMatch, etag, holds
+from api.db import DatabaseDep
 from api.openapi import declare
 from api.problems import AnswersInvalid, NotFound, RequestInvalid, problems
 from api.security.principal import Principal, require
 from instruments import Instrument
+from instruments.writer import to_yaml
 
 router = APIRouter(tags=["instruments"])
 
 Reader = Annotated[Principal, Depends(require("instruments:read"))]
 Code = Annotated[str, Path(max_length=40, description="Code of the instrument, such as `fsfi`")]
 CONCERNS: Final = "/v1/concerns"
+DRAFTS: Final = "instruments:write"
+"""Scope of those who see drafts."""
+YAML: Final = "application/yaml"
 
 _MADE_OF: Final[dict[str, Any]] = {
     "checksum": {"type": "string", "description": "SHA-256 of the definition's content; also the ETag"},
@@ -30,9 +36,21 @@ _DEFINITION: Final = declare(Instrument, "serialization", prefix="Definition", *
 
 
 @router.get(service.PATH, operation_id="listInstruments", responses=problems(RequestInvalid))
-async def listed(principal: Reader, query: Annotated[schemas.InstrumentQuery, Query()]) -> schemas.InstrumentList:
-    """The newest version of each instrument, and what is listed although it cannot be scored."""
-    entries = await asyncio.to_thread(finding.shipped)
+async def listed(
+    principal: Reader,
+    library: LibraryDep,
+    database: DatabaseDep,
+    query: Annotated[schemas.InstrumentQuery, Query()],
+) -> schemas.InstrumentList:
+    """The newest version of each instrument, and what is listed although it cannot be scored.
+
+    The organisation's own are among them, and for those who write them also drafts.
+    """
+    entries = list(await asyncio.to_thread(finding.shipped))
+    for own, retired in await library.own_newest(principal.organisation_id):
+        entries.append(finding.entry(own, "retired" if retired else "published"))
+    if DRAFTS in principal.scopes:
+        entries += await draft_entries(database, principal.organisation_id)
     return schemas.InstrumentList(items=finding.select(entries, query))
 
 
@@ -58,7 +76,7 @@ async def read(principal: Reader, library: LibraryDep, code: Code) -> schemas.In
     | {
         200: {
             "description": "The definition; decimals are written exactly",
-            "content": {"application/json": {"schema": _DEFINITION}},
+            "content": {"application/json": {"schema": _DEFINITION}, YAML: {"schema": {"type": "string"}}},
             "headers": {"ETag": {"description": "The checksum", "schema": {"type": "string"}}},
         },
         304: {"description": "Unchanged"},
@@ -69,13 +87,24 @@ async def read_definition(
     library: LibraryDep,
     code: Code,
     version: Annotated[int, Path(ge=1, le=2**31 - 1)],
+    accept: Annotated[str | None, Header(max_length=1000, description="`application/yaml` for a file")] = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """The whole definition of a version: items, scales, rules and figures, each with its source and evidence."""
+    """The whole definition of a version: items, scales, rules and figures, each with its source and evidence.
+
+    As YAML it is the file that it can be made of again, with the same checksum.
+    """
     instrument = await library.of_path(principal.organisation_id, code, version)
-    headers = {"ETag": etag(instrument.checksum), "Cache-Control": "private, max-age=3600"}
+    as_yaml = service.prefers_yaml(accept)
+    headers = {
+        "ETag": etag(f"{instrument.checksum}.yaml" if as_yaml else instrument.checksum),
+        "Cache-Control": "private, max-age=3600",
+        "Vary": "Accept",
+    }
     if holds(if_none_match, headers["ETag"]):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    if as_yaml:
+        return Response(await asyncio.to_thread(to_yaml, instrument), media_type=YAML, headers=headers)
     text = await asyncio.to_thread(service.definition, instrument)
     return Response(text, media_type="application/json", headers=headers)
 

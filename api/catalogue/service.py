@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
@@ -42,6 +43,22 @@ def provenance(instrument: Instrument) -> dict[str, str]:
 
 
 _PROVENANCE: Final[dict[str, dict[str, str]]] = {}
+
+
+def prefers_yaml(accept: str | None) -> bool:
+    """Whether `Accept` (RFC 9110, 12.5.1) asks for YAML rather than JSON; JSON where both are as welcome.
+
+    >>> prefers_yaml("application/yaml"), prefers_yaml("application/json, application/yaml;q=0.5"), prefers_yaml("*/*")
+    (True, False, False)
+    """
+    weights = {"application/yaml": 0.0, "application/json": 0.0, "application/*": 0.0, "*/*": 0.0}
+    for part in (accept or "").lower().split(","):
+        name, *parameters = (word.strip() for word in part.split(";"))
+        quality = next((word[2:] for word in parameters if word.startswith("q=")), "1")
+        if name in weights:
+            weights[name] = float(quality) if re.fullmatch(r"[01](?:\.[0-9]{0,3})?", quality) else 0.0
+    wanted = weights.pop("application/yaml")
+    return wanted > weights["application/json"] and wanted >= max(weights.values())
 
 
 def score(instrument: Instrument, answers: Mapping[str, Any], variant: str | None) -> scoring.Result:

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple, cast
 
 import asyncpg
 
+from api.db import ORGANISATION_SETTING
+
 Outcome = Literal["created", "replayed", "conflict", "client_unknown"]
 
 
@@ -84,6 +86,27 @@ async def record(pool: asyncpg.Pool[asyncpg.Record], response: ResponseToRecord)
         row = await connection.fetchrow(_CALL, *_arguments(response))
     outcome = cast(Outcome, row["outcome"])
     return Recorded(outcome, row["response_id"], response.document if outcome == "created" else row["document"])
+
+
+async def recorded_before(
+    pool: asyncpg.Pool[asyncpg.Record], organisation_id: uuid.UUID, subject: str, key: str, request_hash: bytes
+) -> Recorded | None:
+    """What a key was used for, for a request that cannot be recorded any more; None where it was not used."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
+        row = await connection.fetchrow(_BEFORE, organisation_id, subject, key)
+    if row is None:
+        return None
+    if row["request_hash"] != request_hash:
+        return Recorded("conflict", None, None)
+    return Recorded("replayed", row["response_id"], row["document"])
+
+
+_BEFORE = """
+select k.request_hash, k.response_id, r.document::text as document
+from idempotency_key k join response r on r.organisation_id = k.organisation_id and r.id = k.response_id
+where k.organisation_id = $1 and k.subject = $2 and k.key = $3
+"""
 
 
 async def record_many(connection: asyncpg.Connection[asyncpg.Record], responses: Iterable[ResponseToRecord]) -> None:

@@ -25,7 +25,7 @@ from api.query import only_known_parameters
 from api.records.audit import AuditDep, audit_of
 from api.responses import schemas, service
 from api.responses.idempotency import IdempotencyKeyInvalid, fingerprint, key_of
-from api.responses.recording import Recorded, record
+from api.responses.recording import Recorded, record, recorded_before
 from api.responses.repository import ResponseRepository
 from api.security.principal import Principal, authenticate, require
 
@@ -109,16 +109,27 @@ async def record_response(request: Request) -> Response:
     state = request.scope["state"]
     given = state.get("json", _ABSENT)
     body = _validated(given)
-    instrument = await library_of(request).to_record(principal.organisation_id, body.instrument, body.version)
+    pool, request_hash = get_database(request).pool, fingerprint(given)
+    try:
+        instrument = await library_of(request).to_record(principal.organisation_id, body.instrument, body.version)
+    except InstrumentRetired:
+        before = (
+            None
+            if key is None
+            else await recorded_before(pool, principal.organisation_id, principal.subject, key, request_hash)
+        )
+        if before is None:
+            raise
+        return await _not_created(request, before, body.client_id)
     response = service.prepare(
         principal,
         body,
         instrument,
         key=key,
-        request_hash=fingerprint(given),
+        request_hash=request_hash,
         request_id=state["request_id"],
     )
-    recorded = await record(get_database(request).pool, response)
+    recorded = await record(pool, response)
     if recorded.outcome != "created":
         return await _not_created(request, recorded, response.client_id)
     return Response(
