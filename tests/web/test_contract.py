@@ -74,12 +74,23 @@ PROTECTED: Final = [operation for operation in OPERATIONS if operation.scope]
 WITH_IDS: Final = [operation for operation in PROTECTED if operation.id_parameters]
 
 ANSWERS: Final = {str(item): 5 for item in range(1, 20)}
+WORDING: Final = {
+    "attestation": {
+        "holder": "nobody",
+        "licence_reference": "invented",
+        "statement_accepted": True,
+        "valid_from": "2026-01-01",
+    },
+    "pack": {"items": {}},
+}
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "changeClient": {"json": {"partnered": True}},
     "createClient": {"json": {}},
     "drawProgress": {"params": {"instrument": "fsfi"}},
     "readProgressSpecification": {"params": {"instrument": "fsfi"}},
     "readAggregates": {"params": {"instrument": "fsfi", "scale": "total"}},
+    "putNewestWording": {"json": WORDING},
+    "putWording": {"json": WORDING},
     "recordResponse": {"json": {"client_id": str(uuid.UUID(int=0))}, "headers": {"Idempotency-Key": "example"}},
     "scoreAnswers": {"json": {"answers": ANSWERS}},
 }
