@@ -84,6 +84,18 @@ async def make_own_instrument(
         )
 
 
+async def make_own_rows(connection: asyncpg.Connection, organisation_id: uuid.UUID) -> None:
+    """One row in each table of own instruments: a published version, its retirement, and a draft of the next."""
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        for statement in (
+            "insert into own_instrument values ($1, 'own-x', 1, $1, repeat('0', 64), '{}', '[]', now(), 'admin-1')",
+            "insert into own_instrument_retirement values ($1, 'own-x', 1, now(), 'admin-1')",
+            "insert into instrument_draft values ($1, 'own-x', 2, $1, 1, '{}', '[]', now(), now(), 'admin-1')",
+        ):
+            await connection.execute(statement, organisation_id)
+
+
 def make_recording(organisation_id: uuid.UUID, client_id: uuid.UUID, **changes: Any) -> ResponseToRecord:
     """A response to record, of an invented instrument with two scales."""
     made = ResponseToRecord(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -57,7 +57,7 @@ class Library:
         self.own = own
 
     async def get(self, organisation_id: uuid.UUID, code: str, version: int | None = None) -> Instrument:
-        """The definition of a version, or of the newest one; retired ones too.
+        """The definition of a version, retired ones too; or of the newest in use, or of the newest if none is.
 
         Raises
         ------
@@ -66,10 +66,11 @@ class Library:
         """
         if not code.startswith(OWN_PREFIX):
             return instruments.load(code, version)
-        for found in await self.own.versions(organisation_id, code):
-            if version is None or found.version == version:
-                return await self.own.definition(organisation_id, code, found)
-        raise UnknownInstrument(code, version)
+        known = await self.own.versions(organisation_id, code)
+        found = _newest(known) if version is None else next((one for one in known if one.version == version), None)
+        if found is None:
+            raise UnknownInstrument(code, version)
+        return await self.own.definition(organisation_id, code, found)
 
     async def of_path(self, organisation_id: uuid.UUID, code: str, version: int | None = None) -> Instrument:
         """The instrument that a path names; :class:`NotFound` where there is none."""
@@ -126,8 +127,8 @@ class Library:
         """Of each own instrument the newest version in use, or the newest of all, and whether that is retired."""
         found = []
         for code, versions in (await self.own.all(organisation_id)).items():
-            newest = next((version for version in versions if not version.retired), versions[0])
-            found.append((await self.own.definition(organisation_id, code, newest), newest.retired))
+            if (newest := _newest(versions)) is not None:
+                found.append((await self.own.definition(organisation_id, code, newest), newest.retired))
         return found
 
     async def shelf(
@@ -137,14 +138,20 @@ class Library:
         own: dict[str, dict[int, Instrument]] = {}
         for code in dict.fromkeys(code for code in codes if code.startswith(OWN_PREFIX)):
             known = await self.own.versions(organisation_id, code)
-            wanted = {*(used or {}).get(code, ()), *(found.version for found in known[:1])}
-            if known:
+            newest = _newest(known)
+            if newest is not None:
+                wanted = {*(used or {}).get(code, ()), newest.version}
                 own[code] = {
                     found.version: await self.own.definition(organisation_id, code, found)
                     for found in known
                     if found.version in wanted
                 }
         return Shelf(own)
+
+
+def _newest(known: Sequence[OwnVersion]) -> OwnVersion | None:
+    """Of versions, newest first, the first in use; the first of all where none is; None where there are none."""
+    return next((one for one in known if not one.retired), known[0] if known else None)
 
 
 def _refused(code: str, versions: Collection[int]) -> RequestInvalid:

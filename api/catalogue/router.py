@@ -18,6 +18,7 @@ from api.problems import AnswersInvalid, NotFound, RequestInvalid, problems
 from api.security.principal import Principal, require
 from instruments import Instrument
 from instruments.writer import to_yaml
+from scoring.situation import Situation, outside
 
 router = APIRouter(tags=["instruments"])
 
@@ -65,7 +66,8 @@ async def read(principal: Reader, library: LibraryDep, code: Code) -> schemas.In
     """One instrument: its newest version in short, and where every version's definition is; or why there is none."""
     described = instruments.catalogue().listed.get(code) or await library.of_path(principal.organisation_id, code)
     versions = await library.published(principal.organisation_id, code)
-    return service.detail(finding.summary(described), described, versions)
+    retired = isinstance(described, Instrument) and all(one.retired for one in versions)
+    return service.detail(finding.summary(described, "retired" if retired else None), described, versions)
 
 
 @router.get(
@@ -120,5 +122,8 @@ async def score(principal: Reader, library: LibraryDep, code: Code, body: schema
     instrument = await library.of_path(principal.organisation_id, code)
     if body.version is not None:
         instrument = await library.of_body(principal.organisation_id, code, body.version)
-    result = service.score(instrument, body.answers, body.variant)
-    return result.document() | {"provenance": service.provenance(instrument)}
+    document = service.score(instrument, body.answers, body.variant).document()
+    if body.situation is not None:
+        flags = outside(instrument, Situation(**body.situation.model_dump()))
+        document["flags"] += [flag.document() for flag in flags]
+    return document | {"provenance": service.provenance(instrument)}

@@ -15,12 +15,12 @@ from api.db import Database
 from api.ids import new_id
 from api.responses.recording import AlertToRecord, record
 from tests.conftest import Tenant, Urls
-from tests.factories import NOON, make_client, make_recording, make_wording
+from tests.factories import NOON, make_client, make_own_rows, make_recording, make_wording
 
 EXEMPT = {"alembic_version"}
 """Holds the schema's revision and nothing of anybody."""
 
-APPEND_ONLY = ("response", "score", "audit_event", "wording_pack")
+APPEND_ONLY = ("response", "score", "audit_event", "wording_pack", "own_instrument", "own_instrument_retirement")
 
 FAULTS = """
 with ours as (
@@ -100,6 +100,7 @@ async def fill(opened: Database, service: asyncpg.Connection, tenant: Tenant) ->
     alert = AlertToRecord(new_id(), "rule", "1", "high")
     await record(opened.pool, make_recording(tenant.id, client_id, alerts=(alert,)))
     await make_wording(service, tenant.id)
+    await make_own_rows(service, tenant.id)
     return client_id
 
 
