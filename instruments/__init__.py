@@ -2,7 +2,7 @@
 
 from instruments.catalogue import Catalogue, NotScorable, UnknownInstrument, catalogue, load
 from instruments.concerns import Concern, vocabulary
-from instruments.fhir import not_expressed, to_fhir
+from instruments.fhir import Note, QuestionnaireError, Reading, from_fhir, not_expressed, to_fhir
 from instruments.loader import DefinitionError, DefinitionFault, read_definition
 from instruments.schema import Instrument, Listed
 
@@ -14,8 +14,12 @@ __all__ = [
     "Instrument",
     "Listed",
     "NotScorable",
+    "Note",
+    "QuestionnaireError",
+    "Reading",
     "UnknownInstrument",
     "catalogue",
+    "from_fhir",
     "load",
     "not_expressed",
     "read_definition",

@@ -68,7 +68,7 @@ def left_out(item: Item) -> frozenset[int]:
 
 
 def skip_variable(place: int) -> str:
-    """The name of the variable that says whether a skip holds, by its place in the definition."""
+    """The name of the variable that says whether a skip holds, by its place among those of the variant."""
     return f"skip{place + 1}"
 
 
@@ -77,8 +77,8 @@ class Answers:
 
     def __init__(self, instrument: Instrument, variant: str, skips: int | None = None) -> None:
         self.items: Mapping[str, Item] = {item.id: item for item in instrument.items_under(variant)}
-        held = [(place, skip) for place, skip in enumerate(instrument.skips) if skip.holds_under(variant)]
-        self.skips: list[tuple[int, Skip]] = [(place, skip) for place, skip in held if skips is None or place < skips]
+        held = [skip for skip in instrument.skips if skip.holds_under(variant)]
+        self.skips: list[tuple[int, Skip]] = list(enumerate(held[:skips]))
 
     def skips_of(self, name: str) -> list[tuple[int, Skip]]:
         """The skips that can fill in an item, in order."""

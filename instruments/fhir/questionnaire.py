@@ -54,6 +54,30 @@ def linked_as(instrument: Instrument, rule: Caseness) -> str:
     return f"case.{rule.id}" if rule.id in taken else rule.id
 
 
+def enabled_by(writer: Writer, item_id: str) -> Json:
+    """What shows a question unless a skip passes over it: plain conditions where those can say it."""
+    skips = writer.answers.skips_of(item_id)
+    if not skips:
+        return {}
+    conditions = _unless(writer, skips[0][1]) if len(skips) == 1 else None
+    if conditions is not None:
+        return {"enableWhen": conditions, "enableBehavior": "any"}
+    holds = " or ".join(f"%{skip_variable(place)}" for place, _ in skips)
+    return {"extension": [names.expression(names.ENABLE_WHEN, f"({holds}).not()")]}
+
+
+def _unless(writer: Writer, skip: Skip) -> list[Json] | None:
+    """The conditions under which a skip does not hold: its question is unanswered, or answered otherwise."""
+    if not isinstance(skip.when, ItemCondition):
+        return None
+    asked = writer.answers.items[skip.when.item]
+    if asked.two_step is not None or writer.answers.skips_of(asked.id):
+        return None
+    passing = accepted(skip.when, asked)
+    others = [_equals(asked.id, str(value)) for value in asked.options if value not in passing]
+    return [{"question": asked.id, "operator": "exists", "answerBoolean": False}, *others]
+
+
 class _Builder:
     def __init__(self, instrument: Instrument, variant: str, wording: Pack | None, form: str | None) -> None:
         self.instrument, self.variant, self.wording, self.form = instrument, variant, wording, form
@@ -145,31 +169,10 @@ class _Builder:
         if self.loinc is not None and item.id in self.loinc.items:
             found["code"] = [{"system": names.LOINC, "code": self.loinc.items[item.id]}]
         if not plain:
-            self._enable(item, found)
+            shown = enabled_by(self.writer, item.id)
+            found["extension"] += shown.pop("extension", [])
+            found |= shown
         return found
-
-    def _enable(self, item: Item, into: Json) -> None:
-        """Show a question unless a skip passes over it: by plain conditions where those can say it."""
-        skips = self.writer.answers.skips_of(item.id)
-        if not skips:
-            return
-        conditions = self._unless(skips[0][1]) if len(skips) == 1 else None
-        if conditions is not None:
-            into |= {"enableWhen": conditions, "enableBehavior": "any"}
-            return
-        holds = " or ".join(f"%{skip_variable(place)}" for place, _ in skips)
-        into["extension"].append(names.expression(names.ENABLE_WHEN, f"({holds}).not()"))
-
-    def _unless(self, skip: Skip) -> list[Json] | None:
-        """The conditions under which a skip does not hold: its question is unanswered, or answered otherwise."""
-        if not isinstance(skip.when, ItemCondition):
-            return None
-        asked = self.writer.answers.items[skip.when.item]
-        if asked.two_step is not None or self.writer.answers.skips_of(asked.id):
-            return None
-        passing = accepted(skip.when, asked)
-        others = [_equals(asked.id, str(value)) for value in asked.options if value not in passing]
-        return [{"question": asked.id, "operator": "exists", "answerBoolean": False}, *others]
 
     def _holds(self, place: int, skip: Skip) -> str:
         return f"iif({Writer(self.instrument, self.variant, place).condition(skip.when)}, true, false)"
