@@ -77,6 +77,10 @@ class Flag:
     scales: tuple[str, ...]
     suppress: bool
 
+    def document(self) -> dict[str, Any]:
+        """The flag as plain data."""
+        return {"id": self.id, "meaning": self.meaning, "scales": list(self.scales), "suppress": self.suppress}
+
 
 @dataclass(frozen=True, slots=True)
 class AlertResult:
@@ -116,9 +120,7 @@ class Result:
             "variant": self.variant,
             "scores": {scale: score.document for scale, score in self.scores.items()},
             "caseness": self.caseness,
-            "flags": [
-                {"id": f.id, "meaning": f.meaning, "scales": list(f.scales), "suppress": f.suppress} for f in self.flags
-            ],
+            "flags": [flag.document() for flag in self.flags],
             "alerts": [
                 {"id": a.id, "meaning": a.meaning, "severity": a.severity, "items": list(a.items)} for a in self.alerts
             ],

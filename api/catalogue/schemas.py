@@ -67,7 +67,11 @@ class ScoreRead(BaseModel):
 
 
 class FlagRead(BaseModel):
-    """A validity rule that holds: what the scores named in it do not mean."""
+    """A validity rule that holds: what the scores named in it do not mean.
+
+    Also where an instrument was not made for somebody in the client's situation: `outside-organs`, `outside-partner`,
+    `outside-activity`.
+    """
 
     id: str
     meaning: str
@@ -114,6 +118,16 @@ class ScoringRead(ResultRead):
     provenance: ProvenanceRead
 
 
+class SituationGiven(BaseModel):
+    """What is known of the person; absent and null are not known."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    organs: list[Organ] | None = Field(default=None, description="Present organs, codes of `/v1/codes`")
+    partnered: bool | None = None
+    active: bool | None = Field(default=None, description="Sexually, within the recall period")
+
+
 class ScoringRequest(BaseModel):
     """Answers to score and forget."""
 
@@ -122,6 +136,9 @@ class ScoringRequest(BaseModel):
     answers: dict[str, Any] = Field(json_schema_extra=ANSWERS_SCHEMA)
     version: int | None = Field(default=None, ge=1, description="The newest unless given")
     variant: str | None = Field(default=None, max_length=40, description="The definition's default unless given")
+    situation: SituationGiven | None = Field(
+        default=None, description="Flags say where the instrument was not made for it; kept no more than the answers"
+    )
 
 
 class LicenceSummary(BaseModel):

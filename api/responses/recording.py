@@ -59,6 +59,15 @@ class ResponseToRecord:
     valid: bool
     scores: Sequence[ScoreToRecord]
     alerts: Sequence[AlertToRecord] = ()
+    organs: Sequence[str] | None = None
+    """Of which the instrument presumes one; None: it presumes none."""
+    partner: bool = False
+    """Whether it presumes one."""
+    outside: Sequence[str | None] = (None, None)
+    """What is added to the document's flags, as JSON, for a client without these organs, and for one without partner.
+
+    ``flags`` is the document's last member.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ class Recorded:
     document: str | None
 
 
-_CALL = f"select * from record_response({', '.join(f'${n}' for n in range(1, 28))})"  # noqa: S608  - only numbered placeholders
+_CALL = f"select * from record_response({', '.join(f'${n}' for n in range(1, 31))})"  # noqa: S608  - only numbered placeholders
 
 
 async def record(pool: asyncpg.Pool[asyncpg.Record], response: ResponseToRecord) -> Recorded:
@@ -85,7 +94,8 @@ async def record(pool: asyncpg.Pool[asyncpg.Record], response: ResponseToRecord)
     async with pool.acquire() as connection:
         row = await connection.fetchrow(_CALL, *_arguments(response))
     outcome = cast(Outcome, row["outcome"])
-    return Recorded(outcome, row["response_id"], response.document if outcome == "created" else row["document"])
+    unchanged = outcome == "created" and row["document"] is None
+    return Recorded(outcome, row["response_id"], response.document if unchanged else row["document"])
 
 
 async def recorded_before(
@@ -147,4 +157,7 @@ def _arguments(response: ResponseToRecord) -> tuple[object, ...]:
         [alert.item for alert in r.alerts],
         [alert.severity for alert in r.alerts],
         r.event_id,
+        r.organs,
+        r.partner,
+        r.outside,
     )

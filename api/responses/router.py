@@ -133,7 +133,7 @@ async def record_response(request: Request) -> Response:
     if recorded.outcome != "created":
         return await _not_created(request, recorded, response.client_id)
     return Response(
-        response.document,
+        recorded.document,
         status.HTTP_201_CREATED,
         {"Location": f"{PATH}/{response.id}"},
         media_type="application/json",

@@ -19,6 +19,7 @@ from api.records.audit import Audit
 from api.responses.recording import AlertToRecord, ResponseToRecord, ScoreToRecord
 from api.responses.repository import ResponseRepository
 from api.responses.schemas import ResponseCreate
+from api.responses.situation import situation_of
 from api.security.principal import Principal
 from instruments import Instrument
 
@@ -56,6 +57,8 @@ def prepare(
         **result.document(),
         "provenance": catalogue.provenance(instrument),
     }
+    document["flags"] = document.pop("flags")  # last, where the database adds what it knows of the client's situation
+    outside = situation_of(instrument)
     return ResponseToRecord(
         organisation_id=principal.organisation_id,
         subject=principal.subject,
@@ -78,6 +81,9 @@ def prepare(
         valid=result.valid,
         scores=[ScoreToRecord(scale, score.value, score.status, score.valid) for scale, score in result.scores.items()],
         alerts=[AlertToRecord(new_id(), alert.id, ",".join(alert.items), alert.severity) for alert in result.alerts],
+        organs=outside.organs,
+        partner=outside.partner,
+        outside=outside.flags,
     )
 
 
