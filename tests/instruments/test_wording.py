@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import instruments
+from instruments.fhir.questionnaire import to_fhir
 from instruments.languages import canonical, chain, direction, lookup
 from instruments.loader import read_definition
 from instruments.wording import LARGEST_PACK, LONGEST_LABEL, LONGEST_TEXT, Pack, Source, WordingError, printed, read
@@ -223,6 +224,25 @@ class TestQuestionnaire:
                 wanted = expected["forms"][form]["items"].get(item.id) or expected["items"][item.id]
                 assert kept.of_item(item.id, form).model_dump(exclude_none=True) == wanted
             assert kept.of_whole("instructions", form) == expected["instructions"]
+
+    @pytest.mark.parametrize("code", instruments.catalogue().codes)
+    def test_what_we_write_we_read(self, code: str) -> None:
+        """The Questionnaires that are made of a pack, one a form, hold the same texts as the pack."""
+        instrument = instruments.load(code)
+        for variant in instrument.variant_ids:
+            pack = read(instrument, Source(make_pack(instrument, variant=variant)), variant)
+            forms = [form.id for form in instrument.forms]
+            if not forms:
+                written = to_fhir(instrument, variant=variant, wording=pack)
+                assert read(instrument, read_questionnaire(instrument, written), variant) == pack
+                continue
+            several = {form: to_fhir(instrument, variant=variant, wording=pack, form=form) for form in forms}
+            again = read(instrument, read_questionnaires(instrument, several), variant)
+            for form in forms:
+                for item in instrument.items:
+                    assert again.of_item(item.id, form) == pack.of_item(item.id, form)
+                for name in ("title", "instructions"):
+                    assert again.of_whole(name, form) == pack.of_whole(name, form)
 
     def test_one_alone_lacks_the_other_forms(self) -> None:
         source = read_questionnaire(LADDER_1, make_questionnaire(LADDER_1))

@@ -20,17 +20,18 @@ from api.organisations.repository import ensure_organisation
 from api.responses.recording import record
 from api.settings import Settings
 from tests.conftest import Urls
-from tests.factories import make_client, make_recording
+from tests.factories import make_client, make_recording, make_wording
 
 
 async def fill(url: str, settings: Settings, slug: str) -> None:
-    """Record one response in an organisation of its own."""
+    """Record one response, and load one wording pack, in an organisation of its own."""
     connection = await asyncpg.connect(url)
     pool = await create_pool(url, settings)
     try:
         organisation_id = await ensure_organisation(connection, slug, slug)
         client_id = await make_client(connection, organisation_id)
         assert (await record(pool, make_recording(organisation_id, client_id))).outcome == "created"
+        await make_wording(connection, organisation_id)
     finally:
         await pool.close()
         await connection.close()
