@@ -21,18 +21,20 @@ if TYPE_CHECKING:
 
 Shortcut = Callable[[Mapping[str, Any]], Result | None]
 MOST_KEPT = 4096
+"""Scores that a plan keeps, of all its scales: a definition with a hundred of them must not fill the memory either."""
 
 
 class ScoresByPoints(dict[int, Score]):
     """Scores of one scale by their points: complete forms with the same points have the same score."""
 
-    def __init__(self, make: Callable[[int], Score]) -> None:
+    def __init__(self, make: Callable[[int], Score], most: int) -> None:
         super().__init__()
         self._make = make
+        self._most = most
 
     def __missing__(self, points: int) -> Score:
         score = self._make(points)
-        if len(self) < MOST_KEPT:
+        if len(self) < self._most:
             self[points] = score
         return score
 
@@ -105,7 +107,7 @@ def source_of(
         raised.append(f"(AV{number} if A{number}(given, points) else ())")
     scores = []
     for place, scale in enumerate(plan.scales):
-        names[f"S{place}"] = ScoresByPoints(partial(complete, scale))
+        names[f"S{place}"] = ScoresByPoints(partial(complete, scale), MOST_KEPT // len(plan.scales))
         names[f"SK{place}"] = scale.id
         scores.append(f"SK{place}: S{place}[p{place}]")
     names |= {

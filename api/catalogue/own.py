@@ -27,7 +27,7 @@ OWN_PREFIX: Final = "own-"
 OWN_CODE: Final = re.compile(r"own-[a-z0-9][a-z0-9_-]{0,35}")
 
 MOST_PLANS: Final = 256
-"""Compiled plans kept, one a variant. A plan holds up to `scoring.shortcut.MOST_KEPT` scores, some 2 MB."""
+"""Compiled plans kept, one a variant. A plan keeps up to `scoring.shortcut.MOST_KEPT` scores, some 2 MB."""
 MOST_TEXT: Final = 4 << 20
 """Characters of definitions kept; in memory they are some twenty times that."""
 

@@ -228,6 +228,15 @@ def test_scores_are_kept_by_points_up_to_a_bound() -> None:
     assert len(function.__globals__["S0"]) == MOST_KEPT
 
 
+def test_several_scales_share_that_bound() -> None:
+    scales = [scale(name, items=["1", "2"], min=0, max=9_999) for name in "abcd"]
+    world = instrument(items=[item("1", range(100)), item("2", range(0, 10_000, 100))], scales=scales)
+    for number in range(2 * MOST_KEPT):
+        scoring.score(world, {"1": number % 100, "2": number - number % 100})
+    function: Any = plan_of(world).shortcut
+    assert {len(function.__globals__[f"S{place}"]) for place in range(4)} == {MOST_KEPT // 4}
+
+
 def test_a_document_is_plain_data() -> None:
     result = scoring.score(FSFI, {i.id: 0 if 0 in i.options else 1 for i in FSFI.items})
     document = result.document()
