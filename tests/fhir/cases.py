@@ -8,28 +8,33 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import instruments
 import scoring
 from instruments.fhir.questionnaire import linked_as
 from instruments.items import GATE, RATING
+from instruments.loader import read_file
 from instruments.schema import Instrument, Item
 
 Answers = dict[str, int]
 EACH = 40
-ALL = [
-    (code, version, variant)
-    for code, versions in instruments.catalogue().versions.items()
-    for version in versions
-    for variant in instruments.load(code, version).variant_ids
-]
+GOOD = Path(__file__).parents[1] / "definitions_good"
 
 
-def key_of(code: str, version: int, variant: str) -> str:
-    """The name of an instrument's Questionnaire under a variant."""
-    return f"{code}@{version}/{variant}"
+def _known() -> Iterator[tuple[str, tuple[Instrument, str]]]:
+    shipped = instruments.catalogue()
+    every = [shipped.get(code, version) for code, versions in shipped.versions.items() for version in versions]
+    every += [read_file(path) for path in sorted(GOOD.glob("*.yaml"))]  # invented, for what no published one shows
+    for instrument in every:
+        for variant in instrument.variant_ids:
+            yield f"{instrument.code}@{instrument.version}/{variant}", (instrument, variant)
+
+
+ALL: dict[str, tuple[Instrument, str]] = dict(_known())
+"""Every form there is: shipped instruments and invented ones, under each of their variants."""
 
 
 def answered(item: Item, chance: random.Random, *, missing: float, outside: float) -> Answers:
@@ -117,3 +122,32 @@ def _same(one: float | bool | None, other: float | bool | None) -> bool:
     if one is None or other is None or isinstance(one, bool) or isinstance(other, bool):
         return one is other
     return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def families(instrument: Instrument, variant: str) -> set[str]:
+    """The kinds of rules that an instrument shows."""
+    found: set[str] = set()
+    for scale in instrument.scales:
+        rule = scale.rule_for(variant)
+        found |= {rule.method, f"missing {rule.missing.rule}", "scales" if rule.scales else "items"}
+        found |= {name for name in ("weights", "rescale", "clamp") if getattr(rule, name)}
+        found |= {name for name, usual in (("factor", 1), ("offset", 0)) if getattr(rule, name) != usual}
+        found |= {"required"} if rule.missing.required else set()
+    for item in instrument.items_under(variant):
+        found |= {name for name in ("reverse", "scored", "two_step") if getattr(item, name)}
+        found |= {f"not applicable, scored {option.scored}" for option in item.not_applicable}
+    found |= {"skip" for skip in instrument.skips if skip.holds_under(variant)}
+    found |= {"caseness" for rule in instrument.caseness if rule.holds_under(variant)}
+    return found
+
+
+def representatives() -> list[str]:
+    """Few forms that show every kind of rule together: always the one that adds most for the questions it asks."""
+    shows = {key: families(*each) for key, each in ALL.items()}
+    left = set().union(*shows.values())
+    found: list[str] = []
+    while left:
+        best = max(shows, key=lambda key: len(shows[key] & left) / (3 + len(ALL[key][0].items)))
+        found.append(best)
+        left -= shows[best]
+    return found

@@ -10,43 +10,36 @@ from typing import Any
 import pytest
 
 import instruments
-from tests.fhir.cases import ALL, Answers, differences, expected, forms, key_of, response
+from tests.fhir.cases import ALL, differences, expected, forms, response
 from tests.fhir.node import evaluate
 
 Evaluated = dict[str, list[dict[str, Any]]]
-REACHED_LESS_OFTEN = 0.0
 
 
 @pytest.fixture(scope="session")
-def evaluated(run_folder: Path, node_packages: Path) -> Evaluated:
+def evaluated(run_folder: Path, node: None) -> Evaluated:
     """What fhirpath.js gives for every instrument and variant: one process for all workers of a run."""
     kept = run_folder / "fhirpath.json"
     with (run_folder / "fhirpath.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
-            kept.write_text(json.dumps(evaluate(node_packages, [job(*each) for each in ALL])))
+            kept.write_text(json.dumps(evaluate([job(key) for key in ALL])))
     found: Evaluated = json.loads(kept.read_text())
     return found
 
 
-def job(code: str, version: int, variant: str) -> dict[str, Any]:
-    instrument = instruments.load(code, version)
+def job(key: str) -> dict[str, Any]:
+    instrument, variant = ALL[key]
     questionnaire = instruments.to_fhir(instrument, variant=variant)
-    answers = forms(instrument, variant)
-    return {
-        "key": key_of(code, version, variant),
-        "questionnaire": questionnaire,
-        "responses": [response(questionnaire, each) for each in answers],
-    }
+    responses = [response(questionnaire, each) for each in forms(instrument, variant)]
+    return {"key": key, "questionnaire": questionnaire, "responses": responses}
 
 
-@pytest.mark.parametrize(("code", "version", "variant"), ALL, ids=lambda part: str(part))
-def test_fhirpath_gives_our_scores(evaluated: Evaluated, code: str, version: int, variant: str) -> None:
-    instrument = instruments.load(code, version)
-    theirs = evaluated[key_of(code, version, variant)]
-    answers: list[Answers] = forms(instrument, variant)
+@pytest.mark.parametrize("key", ALL)
+def test_fhirpath_gives_our_scores(evaluated: Evaluated, key: str) -> None:
+    instrument, variant = ALL[key]
+    answers, theirs = forms(instrument, variant), evaluated[key]
     ours = [expected(instrument, variant, each) for each in answers]
-    assert len(theirs) == len(ours)
     wrong = [
         (number, answers[number], found)
         for number, (one, other) in enumerate(zip(ours, theirs, strict=True))
