@@ -39,6 +39,12 @@ class Goal(Strict):
     minus: str | None = Field(default=None, description="an item whose answer is taken away from the rating")
     needs: str | None = Field(default=None, description="an item without whose answer the goal counts as not rated")
 
+    @model_validator(mode="after")
+    def _items_differ(self) -> Self:
+        if len(set(self.items)) != len(self.items):
+            raise ValueError("a goal names an item twice; rating, minus, needs and weight are items of their own")
+        return self
+
     @property
     def items(self) -> tuple[str, ...]:
         """Every item of the slot, the rating first and the weight last."""

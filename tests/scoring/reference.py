@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeVar
 
 from instruments.conditions import (
     AllOf,
@@ -20,7 +21,11 @@ from instruments.conditions import (
     NotOf,
     ScaleCondition,
 )
-from instruments.schema import Instrument, Item, ScaleRule
+from instruments.parts import Scoped
+from instruments.schema import Goal, Instrument, Item, ScaleRule
+from tests.scoring.reference_ranges import nearest, printed, spans, t_above, transformed, worth
+
+Rule = TypeVar("Rule", bound=Scoped)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class ExpectedResult:
     caseness: dict[str, bool | None]
     flags: tuple[str, ...]
     alerts: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -56,20 +62,8 @@ class Value:
     value: Fraction | None
     status: str
     reason: tuple[str, tuple[str, ...]] | None
-
-
-def worth(item: Item, answer: int) -> Fraction | None:
-    """What an answer scores; None where the option is left out."""
-    for option in item.not_applicable:
-        if option.value == answer and not option.scored:
-            return None
-    if item.scored is not None:
-        return Fraction(item.scored[answer])
-    names = {option.value for option in item.not_applicable}
-    if item.reverse and answer not in names:
-        ordinary = [value for value in item.options if value not in names]
-        return Fraction(min(ordinary) + max(ordinary) - answer)
-    return Fraction(answer)
+    goals: tuple[int, int, int] | None = None
+    """Of a weighted T: how many goals are rated, in use but not rated, and not in use."""
 
 
 def meets(comparison: Comparison, value: Fraction) -> bool:
@@ -92,46 +86,14 @@ def answer_meets(comparison: Comparison, item: Item, answer: int) -> bool:
     return meets(comparison, Fraction(answer))
 
 
-def spans(instrument: Instrument, rule: ScaleRule, variant: str) -> list[tuple[Fraction, Fraction]]:
-    """The lowest and the highest that each part can be."""
-    if rule.method == "count":
-        return [(Fraction(0), Fraction(1))] * len(rule.parts)
-    if rule.items is not None:
-        items = {item.id: item for item in instrument.items}
-        found = []
-        for name in rule.items:
-            worths = [w for answer in items[name].options if (w := worth(items[name], answer)) is not None]
-            found.append((min(worths), max(worths)))
-        return found
-    parts = [instrument.scale(name).rule_for(variant) for name in rule.parts]
-    return [(Fraction(part.min), Fraction(part.max)) for part in parts]
-
-
 def combined(rule: ScaleRule, parts: Mapping[str, Fraction], n: int) -> Fraction:
-    """Sum, mean or count of those parts that have a value, as if all had one."""
+    """Sum, mean or count of those parts that have a value; unless only what applies counts, as if all had one."""
     total = Fraction(0)
     for name, value in parts.items():
         total += value * (Fraction(rule.weights[name]) if rule.weights is not None else 1)
-    return total / len(parts) if rule.method == "mean" else total * n / len(parts)
-
-
-def raw_range(rule: ScaleRule, ends: list[tuple[Fraction, Fraction]]) -> tuple[Fraction, Fraction]:
-    """The range of the combined parts, before factor, offset and rescaling."""
-    low = high = Fraction(0)
-    for name, (bottom, top) in zip(rule.parts, ends, strict=True):
-        weight = Fraction(rule.weights[name]) if rule.weights is not None else Fraction(1)
-        low += min(bottom * weight, top * weight)
-        high += max(bottom * weight, top * weight)
-    return (low / len(ends), high / len(ends)) if rule.method == "mean" else (low, high)
-
-
-def transformed(rule: ScaleRule, raw: Fraction, ends: list[tuple[Fraction, Fraction]]) -> Fraction:
-    """Factor, offset or rescaling; without clamping."""
-    if rule.rescale is not None:
-        low, high = raw_range(rule, ends)
-        bottom, top = Fraction(rule.rescale[0]), Fraction(rule.rescale[1])
-        return bottom + (raw - low) / (high - low) * (top - bottom)
-    return raw * Fraction(rule.factor) + Fraction(rule.offset)
+    if rule.method == "mean":
+        return total / len(parts)
+    return total if rule.missing.rule == "applicable" else total * n / len(parts)
 
 
 class Reference:
@@ -140,14 +102,34 @@ class Reference:
     def __init__(self, instrument: Instrument, variant: str | None = None) -> None:
         self.instrument = instrument
         self.variant = variant or instrument.variant_ids[0]
-        self.items = {item.id: item for item in instrument.items}
+        self.items = printed(instrument, self.variant)
 
-    def result(self, answers: Mapping[str, int | None]) -> ExpectedResult:
-        """Score the answers, which must be options of their items."""
+    def held(self, rules: tuple[Rule, ...]) -> list[Rule]:
+        """Those that hold under the variant."""
+        return [rule for rule in rules if rule.variants is None or self.variant in rule.variants]
+
+    def converted(self, given: Mapping[str, int | None]) -> dict[str, int | None]:
+        """Answers by item, with each yes or no and its rating put together."""
+        answers = {name: given.get(name) for name in self.items}
+        for name, item in self.items.items():
+            if item.two_step is not None and given.get(f"{name}.gate") is not None:
+                rating = given.get(f"{name}.rating")
+                yes = None if rating is None else item.two_step.yes[rating]
+                answers[name] = yes if given[f"{name}.gate"] == 1 else item.two_step.no
+        return answers
+
+    def result(self, given: Mapping[str, int | None]) -> ExpectedResult:
+        """Score the answers, which must be options of their items, or steps that go together."""
+        answers = self.converted(given)
+        unanswered = {name for name, answer in answers.items() if answer is None}
+        for skip in self.held(self.instrument.skips):
+            if self.holds(skip.when, answers, {}) is True:
+                answers |= {name: skip.answer for name in skip.items if answers[name] is None}
+        skipped = tuple(name for name in self.items if name in unanswered and answers[name] is not None)
         values: dict[str, Value] = {}
         for scale in self.instrument.scales:
             self._value(scale.id, answers, values)
-        flags = [v for v in self.instrument.validity if self.holds(v.when, answers, values) is True]
+        flags = [v for v in self.held(self.instrument.validity) if self.holds(v.when, answers, values) is True]
         scores = {}
         for scale in self.instrument.scales:
             own = [flag for flag in flags if scale.id in flag.scales]
@@ -165,13 +147,11 @@ class Reference:
                 got.value,
                 got.status,
                 got.reason,
-                len(leaves) - len(missing) - len(na),
-                len(missing),
-                len(na),
+                *(got.goals or (len(leaves) - len(missing) - len(na), len(missing), len(na))),
                 self.band(scale.id, got.value) if read and got.value is not None else None,
                 {
                     c.id: meets(c, got.value)
-                    for c in self.instrument.cutoffs
+                    for c in self.held(self.instrument.cutoffs)
                     if read and got.value is not None and c.primary and c.scale == scale.id
                 },
                 tuple(flag.id for flag in own),
@@ -179,15 +159,19 @@ class Reference:
             )
         return ExpectedResult(
             scores,
-            {rule.id: self.holds(rule.when, answers, values) for rule in self.instrument.caseness},
+            {rule.id: self.holds(rule.when, answers, values) for rule in self.held(self.instrument.caseness)},
             tuple(flag.id for flag in flags),
-            tuple(a.id for a in self.instrument.alerts if self.holds(a.when, answers, values) is True),
+            tuple(a.id for a in self.held(self.instrument.alerts) if self.holds(a.when, answers, values) is True),
+            skipped,
         )
 
     def _value(self, scale_id: str, answers: Mapping[str, int | None], values: dict[str, Value]) -> Value:
         if scale_id in values:
             return values[scale_id]
         rule = self.instrument.scale(scale_id).rule_for(self.variant)
+        if rule.goals is not None:
+            values[scale_id] = self._weighted_t(rule, rule.goals, answers)
+            return values[scale_id]
         present: dict[str, Fraction] = {}
         unanswered, left_out, prorated = [], [], []
         for name in rule.parts:
@@ -210,6 +194,37 @@ class Reference:
         values[scale_id] = self._settled(rule, present, unanswered, left_out, prorated)
         return values[scale_id]
 
+    def _weighted_t(self, rule: ScaleRule, goals: tuple[Goal, ...], answers: Mapping[str, int | None]) -> Value:
+        rated, open_, unused, dropped = [], [], [], 0
+        for goal in goals:
+            needed = [name for name in (goal.rating, goal.minus, goal.needs) if name is not None]
+            scored = {name: self._worth_of(name, answers) for name in (*needed, goal.weight)}
+            weight, without = scored[goal.weight], [name for name in needed if answers[name] is None]
+            if weight is None or weight == 0 or any(scored[n] is None and answers[n] is not None for n in needed):
+                unused.append(goal.rating)
+            elif without:
+                open_ += [name for name in without if name not in open_]
+                dropped += 1
+            else:
+                less = scored[goal.minus] if goal.minus is not None else Fraction(0)
+                rating = scored[goal.rating]
+                assert rating is not None
+                assert less is not None
+                rated.append((weight, rating - less))
+        counts = (len(rated), dropped, len(unused))
+        assert rule.missing.min_answered is not None
+        reason = ("items-unanswered", tuple(open_)) if dropped else None
+        if len(rated) < rule.missing.min_answered:
+            if dropped:
+                return Value(None, "insufficient", reason, counts)
+            return Value(None, "not_applicable", ("items-not-applicable", tuple(unused)), counts)
+        value = Fraction(rule.offset) + nearest(t_above(rule, rated))
+        return Value(value, "prorated" if dropped else "complete", reason, counts)
+
+    def _worth_of(self, name: str, answers: Mapping[str, int | None]) -> Fraction | None:
+        answer = answers[name]
+        return None if answer is None else worth(self.items[name], answer)
+
     def _settled(
         self,
         rule: ScaleRule,
@@ -221,7 +236,9 @@ class Reference:
         without = "items-unanswered" if rule.items is not None else "scales-without-value"
         needed = len(rule.parts) if rule.missing.rule == "all" else rule.missing.min_answered
         assert needed is not None
-        if len(present) < needed:
+        applicable = rule.missing.rule == "applicable"
+        lacking = any(name not in present for name in rule.missing.required)
+        if len(present) < needed or lacking or (applicable and unanswered):
             if unanswered:
                 return Value(None, "insufficient", (without, tuple(unanswered)))
             outside = "items-not-applicable" if rule.items is not None else "scales-without-value"
@@ -230,22 +247,22 @@ class Reference:
         value = transformed(rule, combined(rule, present, len(rule.parts)), ends)
         if rule.clamp:
             value = min(max(value, Fraction(rule.min)), Fraction(rule.max))
-        if unanswered or left_out:
-            kind = without if unanswered or rule.scales is not None else "items-not-applicable"
+        kind = without if unanswered or rule.scales is not None else "items-not-applicable"
+        if (unanswered or left_out) and not applicable:
             return Value(value, "prorated", (kind, (*unanswered, *left_out)))
         if prorated:
             return Value(value, "prorated", ("scales-prorated", tuple(prorated)))
-        return Value(value, "complete", None)
+        return Value(value, "complete", (kind, tuple(left_out)) if left_out else None)
 
     def _leaves(self, scale_id: str) -> list[str]:
         rule = self.instrument.scale(scale_id).rule_for(self.variant)
-        if rule.items is not None:
-            return list(rule.items)
+        if rule.scales is None:
+            return list(rule.parts)
         return list(dict.fromkeys(leaf for name in rule.parts for leaf in self._leaves(name)))
 
     def band(self, scale_id: str, value: Fraction) -> str | None:
         """A value between two bands belongs to the lower one; outside all bands there is none."""
-        for bands in self.instrument.bands:
+        for bands in self.held(self.instrument.bands):
             if bands.scale == scale_id and bands.default:
                 for band, following in zip(bands.bands, (*bands.bands[1:], None), strict=True):
                     inside = value <= Fraction(band.max) if following is None else value < Fraction(following.min)

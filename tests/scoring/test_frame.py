@@ -115,7 +115,7 @@ def test_wrong_floats_of_every_precision(dtype: str, cell: float, code: str) -> 
     assert [(f.row, f.code) for f in result.faults] == [(1, code)]
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.data())
 def test_faults_of_a_frame_are_those_of_each_form(data: st.DataObject) -> None:
     """Same cells, same codes, same words, by row and then by column; rows without a fault are scored as ever."""
@@ -123,14 +123,14 @@ def test_faults_of_a_frame_are_those_of_each_form(data: st.DataObject) -> None:
     rows: list[dict[str, Any]] = []
     for _ in range(data.draw(st.integers(1, 4))):
         row: dict[str, Any] = dict(data.draw(forms(world)))
-        for name in data.draw(st.lists(st.sampled_from([i.id for i in world.items]), max_size=2)):
+        for name in data.draw(st.lists(st.sampled_from(world.answer_names), max_size=2)):
             row[name] = data.draw(st.sampled_from(WRONG))[0]
         rows.append(row)
-    cells = {i.id: pd.Series([row.get(i.id) for row in rows], dtype=object) for i in world.items}
+    cells = {name: pd.Series([row.get(name) for row in rows], dtype=object) for name in world.answer_names}
     result = scoring.evaluate_frame(world, pd.DataFrame(cells))
     expected: list[tuple[int, str, str, str]] = []
     for number, row in enumerate(rows):
-        in_order = {i.id: row.get(i.id) for i in world.items}
+        in_order = {name: row.get(name) for name in world.answer_names}
         try:
             alone = scoring.score(world, in_order)
         except scoring.InvalidAnswers as error:
@@ -154,21 +154,39 @@ def test_many_faults_are_all_reported_and_few_are_shown() -> None:
     assert message.endswith(f"; and {BLOCK - 2} more")
 
 
-@pytest.mark.parametrize("world", CATALOGUE, ids=lambda world: world.code)
-def test_several_blocks_are_scored_as_one(world: instruments.Instrument) -> None:
+@pytest.mark.parametrize(
+    ("world", "size"),
+    [(FSFI, BLOCK), *((world, 96) for world in CATALOGUE)],
+    ids=lambda value: value if isinstance(value, int) else value.code,
+)
+def test_several_blocks_are_scored_as_one(
+    world: instruments.Instrument, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The middle blocks are complete, have gaps, or have options that do not apply: each takes its own way."""
+    monkeypatch.setattr("scoring.frame.BLOCK", size)
     rng = np.random.default_rng(5)
-    n = 3 * BLOCK + 17
+    n = 3 * size + 17
     columns: dict[str, Any] = {}
     for question in world.items:
         column = rng.choice(np.array(question.options, float), n)
-        column[:BLOCK] = rng.choice(np.array(question.substantive, float), BLOCK)
+        column[:size] = rng.choice(np.array(question.substantive, float), size)
         gaps = rng.random(n) < 0.05
-        gaps[: 2 * BLOCK] = False
+        gaps[: 2 * size] = False
         column[gaps] = np.nan
         columns[question.id] = column
     whole = scoring.score_frame(world, pd.DataFrame(columns))
-    sample = [0, 1, BLOCK - 1, BLOCK, 2 * BLOCK - 1, 2 * BLOCK, 3 * BLOCK - 1, 3 * BLOCK, n - 1, *range(5, n, 997)]
+    sample = [
+        0,
+        1,
+        size - 1,
+        size,
+        2 * size - 1,
+        2 * size,
+        3 * size - 1,
+        3 * size,
+        n - 1,
+        *range(5, n, max(n // 50, 11)),
+    ]
     for row in sample:
         answers = {name: None if math.isnan(column[row]) else int(column[row]) for name, column in columns.items()}
         alone = scoring.score(world, answers)
