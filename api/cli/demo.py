@@ -22,6 +22,8 @@ from api.demo.people import Person
 from api.security import issuer
 from api.settings import Settings, SettingsError
 
+OWN = "own-lantern"
+"""The demo's own instrument; see `api/demo/invented.yaml`."""
 LONG_SERIES = 8
 """Scores that make a chart worth a look."""
 
@@ -126,6 +128,9 @@ curl -s -H "Authorization: Bearer $CLINICIAN" "{client}/progress.svg?{scale}" -o
 curl -s -X POST "$BASE/v1/responses" -H "Authorization: Bearer $CLINICIAN" \\
   -H "Content-Type: application/json" -H "Idempotency-Key: $(date +%s%N)" \\
   -d '{json.dumps(body, separators=(",", ":"))}'
+
+# a form to show: of an invented questionnaire, since the text of published ones has to come from whoever holds it
+curl -s -H "Authorization: Bearer $CLINICIAN" "$BASE/v1/instruments/{OWN}/form?language=en-GB"
 
 # what a researcher may see: groups, never people; with &group_by=age_band groups become too small, and are withheld
 curl -s -H "Authorization: Bearer $RESEARCHER" \\

@@ -24,6 +24,7 @@ class OrganisationPlan(_Part):
     slug: str
     name: str
     people: int = Field(ge=1)
+    invented: bool = Field(default=False, description="it has the demo's own instrument, with its wording")
 
 
 class Trajectory(_Part):

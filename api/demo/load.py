@@ -18,6 +18,7 @@ import instruments
 from api.clients.tables import ClientRow
 from api.db import ORGANISATION_SETTING, ORGANISATION_SLUG_SETTING
 from api.demo.clinic import Clinic, OrganisationPlan
+from api.demo.invented import add_invented
 from api.demo.people import Form, Person, made_id, people
 from api.records.tables import AuditEventRow
 from api.responses.recording import ResponseToRecord, record_many
@@ -86,6 +87,8 @@ async def _write(
     invented: tuple[Person, ...],
 ) -> bool:
     organisation_id = await _organisation(connection, clinic, plan)
+    if plan.invented:
+        await add_invented(connection, clinic, organisation_id)
     if await connection.fetchval("select exists (select from client)"):
         found = await connection.fetchval("select count(*) from client where id = any($1)", [p.id for p in invented])
         if found != len(invented):

@@ -18,6 +18,7 @@ import pytest
 
 from api.cli.demo import instructions, showcased
 from api.demo.clinic import clinic
+from api.demo.invented import invented
 from api.demo.load import Loaded
 from api.demo.people import people
 
@@ -122,6 +123,7 @@ def _what_it_prints_works(folder: Path, text: str) -> None:
     assert ran.returncode == 0, ran.stderr
     assert '"headline":"recovered"' in ran.stdout
     assert '"value":36.0' in ran.stdout
+    assert '"title":"The lantern walk"' in ran.stdout
     assert "/problems/" not in ran.stdout
     assert (folder / "progress.svg").read_text().startswith("<svg")
     base = text[text.index("Ready: ") + 7 :].split()[0]
@@ -152,6 +154,7 @@ def test_the_showcased_person_has_a_long_series_and_has_changed() -> None:
     assert person.trajectory == "improving"
     assert sum(form.instrument == planned.showcase.form for form in person.forms) >= 8
     lines = "\n".join(instructions(planned, loaded, "http://x:1", {"clinician": "a.b.c", "researcher": "d.e.f"}, "f"))
+    assert f"/v1/instruments/{invented()[0].code}/form?" in lines
     assert set(re.findall(r"/clients/([0-9a-f-]{36})", lines)) == {str(person.id)}
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert f"CLIENT={person.id}\n" in readme

@@ -23,7 +23,7 @@ from tests.conftest import Urls
 SMALL = clinic().model_copy(
     update={
         "organisations": (
-            OrganisationPlan(slug="demo", name="Demo", people=24),
+            OrganisationPlan(slug="demo", name="Demo", people=24, invented=True),
             OrganisationPlan(slug="other", name="Other", people=6),
         )
     }
@@ -78,6 +78,27 @@ async def test_the_clinic_is_written_once_and_found_again(demo: Demo) -> None:
     assert await demo.load() == [(*each, False) for each in expected]
     assert await demo.rows("select * from response order by id") == before
     assert len(before) == expected[0][2] + expected[1][2]
+
+
+async def test_an_invented_instrument_has_a_form(demo: Demo) -> None:
+    """Its definition and its text are ours; so one organisation has something to show, and only that one."""
+    for _ in range(2):
+        await demo.load()
+    path = "/v1/instruments/own-lantern"
+    async with demo.http("demo") as http:
+        form = await http.get(f"{path}/form?language=en-GB")
+        assert (form.status_code, form.headers["content-language"]) == (200, "en"), form.text
+        items = form.json()["items"]
+        answers = {item["id"]: item["options"][-1]["value"] for item in items if item["options"]}
+        scored = await http.post(f"{path}/score", json={"answers": answers | {"3.gate": 1, "3.rating": 3}})
+        assert scored.status_code == 200, scored.text
+        assert (await http.get("/v1/instruments/fsfi/form")).json()["type"] == "/problems/wording-missing"
+    async with demo.http("demo", "admin") as http:
+        (licence,) = (await http.get("/v1/licences")).json()["items"]
+        assert (licence["instrument"], licence["state"], licence["pack_version"]) == ("own-lantern", "held", 1)
+    async with demo.http("other") as http:
+        assert (await http.get(f"{path}/form")).status_code == 404
+    assert (await demo.rows("select count(*) as n from wording_pack"))[0]["n"] == 1
 
 
 async def test_two_that_load_at_once_write_it_once(demo: Demo) -> None:
