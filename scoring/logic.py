@@ -284,7 +284,8 @@ def accepted(comparison: Comparison, item: Item) -> frozenset[int]:
     """
     operand = comparison.operand
     if isinstance(operand, tuple):
-        return frozenset(value for value in item.options if value in operand)
+        chosen = frozenset(operand)
+        return frozenset(value for value in item.options if value in chosen)
     left_out = {option.value for option in item.not_applicable if not option.scored}
     candidates = [value for value in item.options if value not in left_out]
     match comparison.comparator:
