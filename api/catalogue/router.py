@@ -55,7 +55,7 @@ async def listed(
     return schemas.InstrumentList(items=finding.select(entries, query))
 
 
-@router.get(CONCERNS, operation_id="listConcerns")
+@router.get(CONCERNS, operation_id="listConcerns", responses=problems(RequestInvalid))
 async def concerns(principal: Reader) -> schemas.ConcernList:
     """What clients come with: the recommended measures, why, and what to use for whom they were not validated in."""
     return await asyncio.to_thread(finding.vocabulary)

@@ -74,6 +74,7 @@ PROTECTED: Final = [operation for operation in OPERATIONS if operation.scope]
 WITH_IDS: Final = [operation for operation in PROTECTED if operation.id_parameters]
 
 ANSWERS: Final = {str(item): 5 for item in range(1, 20)}
+OWN: Final = {"definition": {"code": "own-lamp", "version": 1}}
 WORDING: Final = {
     "attestation": {
         "holder": "nobody",
@@ -86,13 +87,17 @@ WORDING: Final = {
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "changeClient": {"json": {"partnered": True}},
     "createClient": {"json": {}},
+    "createDraft": {"json": OWN},
     "drawProgress": {"params": {"instrument": "fsfi"}},
+    "previewDraft": {"json": {"answers": {}}},
     "readProgressSpecification": {"params": {"instrument": "fsfi"}},
     "readAggregates": {"params": {"instrument": "fsfi", "scale": "total"}},
     "putNewestWording": {"json": WORDING},
     "putWording": {"json": WORDING},
     "recordResponse": {"json": {"client_id": str(uuid.UUID(int=0))}, "headers": {"Idempotency-Key": "example"}},
+    "replaceDraft": {"json": OWN},
     "scoreAnswers": {"json": {"answers": ANSWERS}},
+    "validateInstrument": {"json": OWN},
 }
 """By operation id: what `httpx` takes for a request that is good but for its ids (`params`, `json`, `headers`)."""
 
