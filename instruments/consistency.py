@@ -286,7 +286,7 @@ def _default_bands(instrument: Instrument) -> Iterator[Mistake]:
             sets = [(index, bands) for index, bands in own if bands.holds_under(variant)]
             if sets and sum(bands.default for _, bands in sets) != 1:
                 message = f"scale {scale.id!r}: exactly one of its sets of bands is the default"
-                if len(sets) < len(own):
+                if any(bands.variants is not None for _, bands in own):
                     message += f" under the variant {variant!r}"
                 yield Mistake(("bands", sets[-1][0]), message, "say default: false in the others")
                 break

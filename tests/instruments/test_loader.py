@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
-from instruments.loader import MOST_FAULTS, DefinitionError, definition_from, read_definition, read_file
+from instruments.loader import (
+    MOST_FAULTS,
+    DefinitionError,
+    definition_from,
+    read_definition,
+    read_file,
+    read_listed,
+    read_listed_file,
+)
 from instruments.reading import DEEPEST, LARGEST_FILE, MOST_VALUES
 
 HERE = Path(__file__).parent.parent
@@ -41,6 +49,82 @@ def test_the_same_definition_without_a_mistake_is_read() -> None:
     instrument = read_file(GOOD)
     assert (instrument.code, instrument.version) == ("lamp-3", 1)
     assert [scale.id for scale in instrument.scales] == ["ease", "lamps", "total"]
+
+
+def test_a_definition_with_every_rule_family_is_read() -> None:
+    instrument = read_file(GOOD.parent / "lamp-6@2.yaml")
+    assert [skip.items for skip in instrument.skips] == [("2", "3")]
+    assert instrument.answer_names[3:6] == ("4", "4.gate", "4.rating")
+    assert instrument.languages == ("en", "pt-BR", "sr-Latn")
+    assert [earlier.version for earlier in instrument.comparable_with] == [1]
+    assert (instrument.norms[0].language, instrument.norms[0].country, instrument.norms[0].organs) == (
+        "en",
+        "GB",
+        ("eye",),
+    )
+
+
+LISTED = """code: fog-9
+name: Fog Scale (invented)
+measures: Fog.
+concerns: [ease]
+population: Nobody.
+applicability: {partner: not-needed, activity: not-needed}
+recall: none
+languages: [en]
+citation: {authors: Nobody N, year: 2020, journal: Invented 1}
+licence: {status: commercial, holder: nobody, terms: none}
+missing: ["which items make which scale: in the manual, chapter 4"]
+known: A total of 0 to 36.
+"""
+
+
+def test_an_entry_that_cannot_be_scored_says_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "fog-9.yaml"
+    path.write_text(LISTED)
+    listed = read_listed_file(path)
+    assert (listed.code, listed.known) == ("fog-9", "A total of 0 to 36.")
+    assert listed.missing == ("which items make which scale: in the manual, chapter 4",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('missing: ["which items make which scale: in the manual, chapter 4"]\n', "", "'missing' is missing (add it)"),
+        ('["which items make which scale: in the manual, chapter 4"]', "[]", "/missing: tuple should have at least 1"),
+        ("known:", "knwon:", "unknown key 'knwon' (did you mean 'known'?)"),
+        ("recall: none\n", "recall: none\nitems: []\n", "/items: unknown key 'items'"),
+        ("languages: [en]", "languages: [en, en]", "languages: 'en' occurs twice"),
+        ("code: fog-9", "code: Fog", "fog-9.yaml:1: /code"),
+        ("code: fog-9", "code: fog-8", "rename the file to fog-8.yaml"),
+        ("measures: Fog.", "measures: Fog.\nmeasures: Mist.", "the key occurs twice"),
+    ],
+)
+def test_a_faulty_entry_is_refused_with_its_line_and_words(tmp_path: Path, old: str, new: str, words: str) -> None:
+    path = tmp_path / "fog-9.yaml"
+    assert old in LISTED
+    path.write_text(LISTED.replace(old, new))
+    with pytest.raises(DefinitionError) as caught:
+        read_listed_file(path)
+    assert words in str(caught.value)
+
+
+def test_an_entry_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "fog-9.yaml"
+    path.write_bytes(LISTED.encode().replace(b"Nobody.", b"\xff"))
+    with pytest.raises(DefinitionError, match=r"fog-9\.yaml:5: .*not UTF-8"):
+        read_listed_file(path)
+
+
+@pytest.mark.parametrize("tag", ["en", "pt-BR", "sr-Latn", "zh-Hant-TW", "es-419", "de-CH-1996", "sl-rozaj"])
+def test_languages_are_tags(tag: str) -> None:
+    assert read_listed(LISTED.replace("[en]", f"[{tag}]")).languages == (tag,)
+
+
+@pytest.mark.parametrize("tag", ["EN", "english", "pt_BR", "pt-br", "e", "en-", "x-own", "en-GB-"])
+def test_what_is_no_tag_in_its_usual_letters_is_refused(tag: str) -> None:
+    with pytest.raises(DefinitionError, match="/languages/0"):
+        read_listed(LISTED.replace("[en]", f"[{tag}]"))
 
 
 def test_every_fault_is_named_at_once() -> None:
