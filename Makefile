@@ -1,4 +1,5 @@
-# Every target works as the first command on a fresh clone: Python 3.11 to 3.13, make and git are enough.
+# Every target works as the first command on a fresh clone: Python 3.11 to 3.13, make and git are enough. The tests in
+# tests/fhir need Node 20 and Chromium besides, which are installed from Debian where they are missing and that may be.
 # PYTHON=python3.13 chooses the interpreter, PORT= the port, T= what to test.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
 PORT ?= 8000
@@ -6,10 +7,13 @@ T ?=
 BIN := .venv/bin
 RUN_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
+NODE_STAMP := tests/fhir/node_modules/.installed
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-long check bench openapi lock format changelog clean
+# Node and Chromium are of use to a whole run, and to what is asked of tests/fhir.
+ENGINES := $(if $(filter-out tests/fhir%,$(T)),,browser $(NODE_STAMP))
+.PHONY: help setup browser demo serve test test-long check bench openapi lock format changelog clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +29,16 @@ $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-setup: $(DEV_STAMP)  ## the environment with everything tests and checks need
+$(NODE_STAMP): tests/fhir/package-lock.json tests/fhir/package.json tests/fhir/.npmrc
+	@scripts/debian_package npm nodejs npm
+	@if ! command -v npm >/dev/null; then echo "without Node 20 or newer the tests in tests/fhir are skipped"; \
+	  else cd tests/fhir && npm ci --loglevel=error && touch .$(@:tests/fhir%=%); fi
+
+browser:
+	@for name in chromium-browser google-chrome google-chrome-stable; do command -v $$name >/dev/null && exit; done; \
+	  scripts/debian_package chromium chromium
+
+setup: $(DEV_STAMP) $(NODE_STAMP) browser  ## the environment with everything tests and checks need
 
 demo: $(RUN_STAMP)  ## a synthetic clinic, served on 127.0.0.1:PORT
 	$(BIN)/fathomline demo --port $(PORT)
@@ -33,7 +46,7 @@ demo: $(RUN_STAMP)  ## a synthetic clinic, served on 127.0.0.1:PORT
 serve: $(RUN_STAMP)  ## the same service, empty, with keys made in the data folder
 	FATHOMLINE_GENERATE_MASTER_KEY=true FATHOMLINE_DEVELOPMENT_ISSUER=true $(BIN)/fathomline serve --port $(PORT)
 
-test: $(DEV_STAMP)  ## all tests; T=tests/scoring runs a part, without coverage
+test: $(DEV_STAMP) $(ENGINES)  ## all tests; T=tests/scoring runs a part, without coverage
 ifeq ($(T),)
 	$(BIN)/python -m pytest -n $(JOBS) -m "not long" --cov --cov-report=term --cov-report=json:.coverage.json
 	$(BIN)/python -m scripts.branches .coverage.json scoring instruments
@@ -41,7 +54,7 @@ else
 	$(BIN)/python -m pytest -m "not long" $(T)
 endif
 
-test-long: $(DEV_STAMP)  ## what takes longer than the gate allows: kills under load, mutation, long fuzzing
+test-long: $(DEV_STAMP) $(ENGINES)  ## what takes longer than the gate allows: kills under load, mutation, long fuzzing
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long -n 1 $(T)
 	$(BIN)/python -m scripts.mutation
 
@@ -76,4 +89,4 @@ changelog: $(DEV_STAMP)  ## what the next release's notes would say
 	$(BIN)/towncrier build --draft --version next
 
 clean:  ## remove what was built, not the data
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* mutants
+	rm -rf .venv tests/fhir/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* mutants
