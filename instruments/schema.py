@@ -168,7 +168,7 @@ class Instrument(Described):
 
     def _values_of(self, variant: str) -> tuple[Any, ...]:
         """All that the values of scores follow from."""
-        items = [(item.options, item.score_of, item.two_step) for item in self.items_under(variant)]
+        items = [(set(item.options), item.score_of) for item in self.items_under(variant)]
         skips = [(skip.when, skip.items, skip.answer) for skip in self.skips if skip.holds_under(variant)]
         return items, skips, [scale.rule_for(variant) for scale in self.scales]
 
