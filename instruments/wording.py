@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -22,6 +23,8 @@ LONGEST_TEXT = 10_000
 LONGEST_LABEL = 1_000
 LARGEST_PACK = 1 << 20
 """Characters of all texts together: an alias in YAML can repeat a text that is written once."""
+MOST_FAULTS = 1_000
+"""Found before looking no further: more than any mistake of a person makes in one pack."""
 GATE_VALUES = (0, 1)
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp", "Zs"))
 
@@ -160,17 +163,18 @@ def read(instrument: Instrument, source: Source, variant: str | None = None) -> 
     KeyError
         The instrument has no such variant.
     WordingError
-        With every fault; paths are those of the source.
+        With every fault, up to ``MOST_FAULTS``; paths are those of the source.
     """
     meant = printed(instrument, variant)
-    faults = [*source.faults, *_check(instrument, source, meant)]
+    faults = list(islice(chain(source.faults, _check(instrument, source, meant)), MOST_FAULTS))
     if faults:
         raise WordingError(faults)
     return Pack.model_validate(source.value | {"variant": meant})
 
 
 def _check(instrument: Instrument, source: Source, variant: str) -> Iterator[WordingFault]:
-    for fault in (*_shape(source.value), *_texts(source.value), *_fit(instrument, source.value, variant)):
+    value = source.value
+    for fault in chain(_shape(value), _texts(value), _fit(instrument, value, variant)):
         yield WordingFault(source.place(fault.path), fault.code, fault.detail)
 
 

@@ -15,7 +15,17 @@ import instruments
 from instruments.fhir.questionnaire import to_fhir
 from instruments.languages import canonical, chain, direction, lookup
 from instruments.loader import read_definition
-from instruments.wording import LARGEST_PACK, LONGEST_LABEL, LONGEST_TEXT, Pack, Source, WordingError, printed, read
+from instruments.wording import (
+    LARGEST_PACK,
+    LONGEST_LABEL,
+    LONGEST_TEXT,
+    MOST_FAULTS,
+    Pack,
+    Source,
+    WordingError,
+    printed,
+    read,
+)
 from instruments.wording_fhir import read_questionnaire, read_questionnaires
 from tests.invented import LADDER, make_pack, make_questionnaire
 
@@ -151,6 +161,11 @@ def test_text_that_is_repeated_without_end() -> None:
         item["text"] = long
     pack["items"] |= {f"x{n}": pack["items"]["1"] for n in range(LARGEST_PACK // LONGEST_TEXT)}
     assert ("", "too-long") in faults(Source(pack), None, instruments.load("phq-9"))
+
+
+def test_a_pack_of_nothing_but_mistakes_is_not_looked_through_to_its_end() -> None:
+    pack = {"items": {f"x{n}": {"text": ""} for n in range(2 * MOST_FAULTS)}}
+    assert len(faults(Source(pack))) == MOST_FAULTS
 
 
 def test_the_options_are_those_of_the_printed_form() -> None:
