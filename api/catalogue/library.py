@@ -17,7 +17,7 @@ from fastapi import Depends, Request
 import instruments
 from api.catalogue.own import OWN_PREFIX, OwnInstruments, OwnVersion
 from api.problems import NotFound, Problem, RequestInvalid
-from instruments import Instrument, UnknownInstrument
+from instruments import Instrument, NotScorable, UnknownInstrument
 
 UNKNOWN: Final = "There is no such instrument, or no such version of it."
 
@@ -76,6 +76,9 @@ class Library:
         """The instrument that a path names; :class:`NotFound` where there is none."""
         try:
             return await self.get(organisation_id, code, version)
+        except NotScorable as error:
+            missing = list(error.listed.missing)
+            raise NotFound("It is listed, and cannot be scored as facts are missing.", missing=missing) from None
         except UnknownInstrument:
             raise NotFound(UNKNOWN) from None
 
@@ -155,7 +158,11 @@ def _newest(known: Sequence[OwnVersion]) -> OwnVersion | None:
 
 
 def _refused(code: str, versions: Collection[int]) -> RequestInvalid:
-    if not versions:
+    listed = instruments.catalogue().listed.get(code)
+    if listed is not None:
+        detail = "is one that can be scored; its entry in /v1/instruments says which facts are missing"
+        fault = {"pointer": "/instrument", "code": "instrument-not-scorable", "detail": detail}
+    elif not versions:
         fault = {"pointer": "/instrument", "code": "unknown-instrument", "detail": "is a code of /v1/instruments"}
     else:
         detail = f"has to be one of {', '.join(map(str, versions))}"

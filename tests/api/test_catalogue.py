@@ -62,6 +62,10 @@ class TestList:
         assert griss["missing"] == list(instruments.catalogue().listed["griss"].missing)
         read = (await ehr.http.get(f"{PATH}/griss")).json()
         assert (read["status"], read["missing"], read["versions"]) == ("listed", griss["missing"], [])
+        for suffix, body in (("versions/1", None), ("score", {"answers": {}}), ("form", None)):
+            path = f"{PATH}/griss/{suffix}"
+            answer = await (ehr.http.get(path) if body is None else ehr.http.post(path, json=body))
+            assert problem(answer, 404, "not-found")["missing"] == griss["missing"]
 
     @pytest.mark.parametrize(
         ("query", "some", "others"),

@@ -205,6 +205,8 @@ class TestFaults:
             ({"instrument": ""}, "/instrument", "unknown-instrument"),
             ({"instrument": "../fsfi"}, "/instrument", "unknown-instrument"),
             ({"instrument": "FSFI"}, "/instrument", "unknown-instrument"),
+            ({"instrument": "griss"}, "/instrument", "instrument-not-scorable"),
+            ({"instrument": "griss", "version": 1}, "/instrument", "instrument-not-scorable"),
             ({"instrument": "nonesuch", "version": 1}, "/instrument", "unknown-instrument"),
             ({"instrument": 5}, "/instrument", "string-type"),
             ({"version": 2}, "/version", "unknown-version"),
