@@ -37,22 +37,27 @@ _NUMBER: Final = re.compile(r"[+-]?([\d_]*)\.?([\d_]*)(?:[eE]([+-]?[\d_]+))?")
 
 def excesses(definition: Any) -> list[Mistake]:
     """What of a definition exceeds a limit, with its place; nothing is said of what is merely wrong."""
-    found = list(_sizes(definition))
+    found = oversized(definition)
     if found or not isinstance(definition, dict):
         return found
     return list(_work(definition))
 
 
-def _sizes(definition: Any) -> Iterator[Mistake]:
+def oversized(value: Any, *, longest_text: int = LONGEST_TEXT, most_text: int = MOST_TEXT) -> list[Mistake]:
+    """What of plain data, whatever it is meant to be, is too much: values, entries, text, digits."""
+    return list(_sizes(value, longest_text, most_text))
+
+
+def _sizes(value: Any, longest_text: int, most_text: int) -> Iterator[Mistake]:
     values = text = 0
-    waiting: list[tuple[Any, Place]] = [(definition, ())]
+    waiting: list[tuple[Any, Place]] = [(value, ())]
     while waiting:
         here, place = waiting.pop()
         values += 1
         if isinstance(here, str):
             text += len(here)
-            if len(here) > LONGEST_TEXT:
-                yield Mistake(place, f"the text has {len(here)} characters, more than {LONGEST_TEXT}", "shorten it")
+            if len(here) > longest_text:
+                yield Mistake(place, f"the text has {len(here)} characters, more than {longest_text}", "shorten it")
             elif (reason := _number_fault(here)) is not None:
                 yield Mistake(place, *reason)
         elif isinstance(here, float | int) and not isinstance(here, bool):
@@ -65,9 +70,8 @@ def _sizes(definition: Any) -> Iterator[Mistake]:
             steps = here.items() if isinstance(here, dict) else enumerate(here)
             text += sum(map(len, here)) if isinstance(here, dict) else 0
             waiting.extend((inner, (*place, step)) for step, inner in steps)
-        if values > MOST_VALUES or text > MOST_TEXT:
-            most_is = f"at most {MOST_VALUES} values and {MOST_TEXT} characters"
-            yield Mistake((), "the definition is too large", most_is)
+        if values > MOST_VALUES or text > most_text:
+            yield Mistake((), "it is too large", f"at most {MOST_VALUES} values and {most_text} characters")
             return
 
 

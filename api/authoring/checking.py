@@ -42,8 +42,8 @@ class Submission:
     golden: Any = field(default_factory=list)
     lines: Callable[[], Lines] | None = None
     """Where everything stands, asked for only when something is wrong."""
-    lost: tuple[str, ...] = ()
-    """What the format could not hold, in sentences."""
+    notes: tuple[dict[str, Any], ...] = ()
+    """Of a FHIR Questionnaire: what is missing, was assumed, or was dropped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from typing import Annotated, Any, Final
@@ -20,6 +19,7 @@ from api.catalogue.schemas import ResultRead
 from api.catalogue.service import PATH, definition_url
 from api.conditional import IfMatch
 from api.db import DatabaseDep
+from api.lane import Lane
 from api.openapi import declare
 from api.problems import (
     AnswersInvalid,
@@ -72,9 +72,11 @@ async def _submission(request: Request, principal: Writer) -> Submission:
     given = request.scope["state"].get("json")
     is_yaml = "yaml" in request.headers.get("content-type", "").lower()
     text = await request.body() if is_yaml else None
-    return await asyncio.to_thread(read_submission, given, text)
+    lane: Lane = request.app.state.authoring
+    return await lane.run(principal.organisation_id, read_submission, given, text)
 
 
+Notes = tuple[dict[str, Any], ...]
 SubmissionDep = Annotated[Submission, Depends(_submission)]
 
 
@@ -90,7 +92,7 @@ SubmissionDep = Annotated[Submission, Depends(_submission)]
 async def create(authoring: AuthoringDep, given: SubmissionDep) -> Response:
     """Keep a definition as a draft, with all that is still wrong with it."""
     row, checked = await authoring.create(given)
-    return _draft(row, checked, given.lost, status.HTTP_201_CREATED)
+    return _draft(row, checked, given.notes, status.HTTP_201_CREATED)
 
 
 @router.post(
@@ -102,7 +104,7 @@ async def create(authoring: AuthoringDep, given: SubmissionDep) -> Response:
 )
 async def validate(authoring: AuthoringDep, given: SubmissionDep) -> Response:
     """Everything that is wrong with a definition and its golden cases, at once. Nothing is kept."""
-    return _json(_validation(await authoring.check(given), given.lost))
+    return _json(_validation(await authoring.check(given), given.notes))
 
 
 @router.get(
@@ -129,7 +131,7 @@ async def replace(
 ) -> Response:
     """Put another definition, with other golden cases, in a draft's place."""
     row, checked = await authoring.replace(code, version, given, if_match)
-    return _draft(row, checked, given.lost)
+    return _draft(row, checked, given.notes)
 
 
 @router.delete(
@@ -199,7 +201,7 @@ def _json(document: dict[str, Any], status_code: int = status.HTTP_200_OK) -> Re
     return Response(orjson.dumps(document, option=orjson.OPT_UTC_Z), status_code, media_type="application/json")
 
 
-def _validation(checked: Checked, lost: tuple[str, ...] = ()) -> dict[str, Any]:
+def _validation(checked: Checked, notes: Notes = ()) -> dict[str, Any]:
     instrument = checked.instrument
     return {
         "publishable": checked.publishable,
@@ -207,7 +209,7 @@ def _validation(checked: Checked, lost: tuple[str, ...] = ()) -> dict[str, Any]:
         "faults": [_fault(fault) for fault in checked.faults],
         "golden_failures": [_fault(fault) for fault in checked.failures],
         "needs_review": [] if instrument is None else list(instrument.needs_review),
-        "lost": list(lost),
+        "notes": list(notes),
     }
 
 
@@ -218,10 +220,10 @@ def _fault(fault: dict[str, Any]) -> dict[str, Any]:
 def _draft(
     row: InstrumentDraftRow,
     checked: Checked,
-    lost: tuple[str, ...] = (),
+    notes: Notes = (),
     status_code: int = status.HTTP_200_OK,
 ) -> Response:
-    document = _validation(checked, lost) | {
+    document = _validation(checked, notes) | {
         "code": row.code,
         "version": row.version,
         "status": "draft",

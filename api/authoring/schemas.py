@@ -38,6 +38,14 @@ class FaultRead(BaseModel):
     actual: Any = Field(default=None, description="And what the definition gives")
 
 
+class NoteRead(BaseModel):
+    """Something that a Questionnaire could not say, or that a definition cannot hold."""
+
+    pointer: str = Field(description="JSON Pointer into the definition; of what was dropped, into the Questionnaire")
+    kind: Literal["missing", "assumed", "dropped"]
+    detail: str
+
+
 class ValidationRead(BaseModel):
     """What is wrong with a definition, all of it at once."""
 
@@ -46,7 +54,7 @@ class ValidationRead(BaseModel):
     faults: list[FaultRead]
     golden_failures: list[FaultRead] = Field(description="Tried only with a definition without faults")
     needs_review: list[str] = Field(description="Rules that rest on memory")
-    lost: list[str] = Field(description="What the format it came in could not hold")
+    notes: list[NoteRead] = Field(description="Where it came as a FHIR Questionnaire")
 
 
 class DraftRead(ValidationRead):

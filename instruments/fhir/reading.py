@@ -229,7 +229,8 @@ def _concerns(contexts: Any) -> list[str]:
     found: list[str] = []
     for context in contexts if isinstance(contexts, list) else ():
         concept = context.get("valueCodeableConcept") if isinstance(context, dict) else None
-        for coding in (concept.get("coding") if isinstance(concept, dict) else None) or ():
+        codings = concept.get("coding") if isinstance(concept, dict) else None
+        for coding in codings if isinstance(codings, list) else ():
             if (
                 isinstance(coding, dict)
                 and coding.get("system") == names.CONCERNS

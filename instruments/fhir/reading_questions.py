@@ -105,12 +105,12 @@ def read_questions(found: list[Linked], notes: Notes) -> Questions:
             _add(questions, stem, each, _two_steps(each, by_link[f"{stem}.{RATING}"]), notes)
         elif stem in stems and step == RATING:
             continue
-        elif each.found.get("type") in ("group", "display"):
+        elif (kind := str(each.found.get("type"))) in ("group", "display"):
             if each.found.get("text") and each.link not in stems:
                 notes.add("dropped", f"{each.pointer}/text", "text belongs in a wording pack")
         elif each.found.get("repeats"):
             notes.add("dropped", each.pointer, "a question with several answers is no item of a definition")
-        elif each.found.get("type") not in _CHOICES or not _is_list(each.found.get("answerOption")):
+        elif kind not in _CHOICES or not _is_list(each.found.get("answerOption")):
             notes.add("dropped", each.pointer, "only questions with a list of answer options become items")
         else:
             index = len(questions.items)

@@ -165,11 +165,12 @@ def mutated(seed: int) -> dict[str, Any]:
     sources = [lamp(), grid(6, 4, 2), ruled(nested(4, "any"), rules=2), chain(4), *[deepcopy(EDGES["doubled"])]]
     made = deepcopy(chance.choice(sources))
     for _ in range(chance.randint(0, 4)):
-        _change(made, chance)
+        change(made, chance)
     return made
 
 
-def _change(made: dict[str, Any], chance: random.Random) -> None:
+def change(made: dict[str, Any], chance: random.Random) -> None:
+    """Put something else in the place of one value somewhere within."""
     parent: Any = made
     step: Any = chance.choice(list(made))
     while isinstance(parent[step], dict | list) and parent[step] and chance.random() < 0.8:

@@ -18,7 +18,7 @@ from tests.authoring.definitions import GOLDEN, lamp, submission
 from tests.conftest import Tenant
 
 PATH = "/v1/instruments"
-DEMO = Path(__file__).parents[2] / "api" / "demo" / "own-home-practice.yaml"
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "own-home-practice.yaml"
 
 
 def draft_of(code: str = "own-lamp", version: int = 1) -> str:
@@ -48,7 +48,7 @@ class TestDraft:
         answer = await drafted(people.admin)
         found = answer.json()
         assert (found["code"], found["version"], found["status"]) == ("own-lamp", 1, "draft")
-        assert (found["publishable"], found["faults"], found["golden_failures"], found["lost"]) == (True, [], [], [])
+        assert (found["publishable"], found["faults"], found["golden_failures"], found["notes"]) == (True, [], [], [])
         assert (found["definition"], found["golden"]) == (lamp(), GOLDEN)
         assert found["checksum"] == definition_from(lamp()).checksum
         assert answer.headers["location"] == draft_of()
@@ -74,7 +74,7 @@ class TestDraft:
         assert [fault["pointer"] for fault in refused["errors"]] == [fault["pointer"] for fault in found["faults"]]
 
     async def test_yaml_has_lines(self, people: People) -> None:
-        text = DEMO.read_text(encoding="utf-8").replace("concerns: [functioning]", "concerns: [nonsense]")
+        text = EXAMPLE.read_text(encoding="utf-8").replace("concerns: [functioning]", "concerns: [nonsense]")
         text = text.replace("      max: 20", "      max: 21", 1)
         answer = await people.admin.http.post(
             f"{PATH}/validate", content=text, headers={"Content-Type": "application/yaml"}
@@ -84,8 +84,8 @@ class TestDraft:
         found = {fault["pointer"]: lines[fault["line"] - 1].strip() for fault in answer.json()["faults"]}
         assert found == {"/definition/concerns/0": "concerns: [nonsense]", "/definition/scales/0": "- id: total"}
 
-    async def test_the_demos_instrument(self, people: People) -> None:
-        text = DEMO.read_text(encoding="utf-8")
+    async def test_the_example_of_the_docs(self, people: People) -> None:
+        text = EXAMPLE.read_text(encoding="utf-8")
         made = await people.admin.http.post(PATH, content=text, headers={"Content-Type": "application/yaml"})
         assert (made.status_code, made.json()["publishable"]) == (201, True), made.text
         assert (await publish(people.admin, made)).status_code == 201
@@ -93,9 +93,13 @@ class TestDraft:
     @pytest.mark.parametrize(
         ("body", "faults"),
         [
-            ({}, [("", "one-format")]),
+            ({}, [("", "missing")]),
             ([], [("", "model-type")]),
-            ({"definition": {}, "questionnaire": {}}, [("", "one-format")]),
+            (
+                {"definition": [], "questionnaire": {"resourceType": "Questionnaire"}},
+                [("/questionnaire/item", "questionnaire")],
+            ),
+            ({"questionnaire": []}, [("/questionnaire", "model-type")]),
             ({"definition": {}, "more": 1}, [("/more", "extra-forbidden")]),
         ],
     )
