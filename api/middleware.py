@@ -197,11 +197,11 @@ class BodyGuard:
                 "Send the body without a content coding.", headers={"Accept-Encoding": "identity"}
             )
         media_type = _header(scope, b"content-type") or b""
-        if _YAML.fullmatch(media_type) is not None and any(path.fullmatch(scope["path"]) for path in self.yaml):
-            # in a thread, as it takes some hundred times as long as JSON
-            scope["state"]["json"] = await asyncio.to_thread(_read_yaml, body, self.deepest)
-            return
         if _JSON.fullmatch(media_type) is None:
+            if _YAML.fullmatch(media_type) is not None and any(path.fullmatch(scope["path"]) for path in self.yaml):
+                # in a thread, as it takes some hundred times as long as JSON
+                scope["state"]["json"] = await asyncio.to_thread(_read_yaml, body, self.deepest)
+                return
             raise MediaTypeUnsupported(
                 "Send the body as application/json in UTF-8.", headers={"Accept": "application/json"}
             )
