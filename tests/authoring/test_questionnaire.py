@@ -86,8 +86,9 @@ def test_broken_ones_are_refused_or_read(seed: int) -> None:
     if chance.random() < 0.3:
         text = json.dumps(made).replace("sum()", chance.choice(EXPRESSIONS).replace('"', ""), 1)
         made = json.loads(text)
+    refused: list[dict[str, Any]] | None = None
     try:
         read_submission({"questionnaire": made})
     except RequestInvalid as error:
-        assert error.errors
-        assert all(fault["pointer"].startswith("/questionnaire") for fault in error.errors)
+        refused = error.errors
+    assert refused is None or (refused and all(fault["pointer"].startswith("/questionnaire") for fault in refused))
