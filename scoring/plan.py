@@ -17,7 +17,7 @@ from graphlib import TopologicalSorter
 from operator import itemgetter
 from typing import Any, Protocol
 
-from instruments.conditions import Condition, CountCondition, ItemCondition, ScaleCondition, leaves
+from instruments.conditions import Condition, ItemCondition, ScaleCondition, leaves
 from instruments.items import GATE, RATING, TwoStep
 from instruments.schema import Alert as AlertRule
 from instruments.schema import Instrument, Item, ScaleRule
@@ -175,7 +175,7 @@ def _items_of(alert: AlertRule, items: Sequence[Item], compiled: dict[str, Scale
                 names += [items[place].id for place in compiled[leaf.scale].leaves]
             case ItemCondition():
                 names.append(leaf.item)
-            case CountCondition():
+            case _:
                 names += leaf.count
     return tuple(dict.fromkeys(names))
 

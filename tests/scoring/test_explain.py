@@ -106,6 +106,12 @@ def test_weights_enter_the_range_that_is_rescaled() -> None:
     assert scoring.score(world, {"1": 2, "2": 1}).scores["a"].value == float(Fraction(250, 3))
 
 
+def test_a_rescaled_count_is_of_the_number_of_items() -> None:
+    counted = scale("a", items=["1", "2"], method="count", counts={"at_least": 1}, rescale=[0, 100], min=0, max=100)
+    world = instrument(items=[item("1"), item("2")], scales=[counted])
+    assert "1 of 0..2 onto 0..100 = 50" in lines_of("a", {"1": 2, "2": 0}, world)
+
+
 def test_bands_cutoffs_and_what_is_held_back() -> None:
     lines = lines_of("total", {i.id: 3 for i in FSFI.items})
     assert (

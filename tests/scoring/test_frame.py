@@ -115,7 +115,7 @@ def test_wrong_floats_of_every_precision(dtype: str, cell: float, code: str) -> 
     assert [(f.row, f.code) for f in result.faults] == [(1, code)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.data())
 def test_faults_of_a_frame_are_those_of_each_form(data: st.DataObject) -> None:
     """Same cells, same codes, same words, by row and then by column; rows without a fault are scored as ever."""
