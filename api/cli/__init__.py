@@ -19,6 +19,8 @@ COMMANDS = {
     "demo": "demo",
     "score": "score",
     "instruments": "instruments",
+    "import-instrument": "own",
+    "export-instrument": "own",
 }
 """Each command, and the module that brings it. Only the module of the command given is imported: scoring a file needs
 neither the web framework nor the database."""
