@@ -113,12 +113,15 @@ class TPlan:
         unanswered: Callable[[int], Bools],
         left_out: Callable[[int], Bools],
     ) -> tuple[Ints, Ints, Ints]:
-        """Units above the offset, and how many goals are rated and dropped, for each form of a block."""
+        """Units above the offset, and how many goals are rated and dropped, for each form of a block.
+
+        An answer that there is not, or that is left out, is worth 0.
+        """
         nothing = np.zeros_like(worth(self.goals[0].weight), np.int64)
         total, squares, weight, rated, dropped = (nothing.copy() for _ in range(5))
         for goal in self.goals:
             w = worth(goal.weight).astype(np.int64)
-            used = (w > 0) & ~unanswered(goal.weight) & ~left_out(goal.weight)
+            used = w > 0
             open_ = np.zeros_like(used)
             for item in goal.rated_by:
                 used &= ~left_out(item)

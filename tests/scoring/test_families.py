@@ -94,6 +94,32 @@ class TestSkips:
         assert both(world, {"1": 0}).skipped == ("2",)
         assert both(world, {"1": 0}, variant="plain").skipped == ()
 
+    def test_what_is_filled_in_scores_what_that_option_scores(self) -> None:
+        skip = {"id": "s", "meaning": "m", "when": {"item": "1", "one_of": [0]}, "items": ["2", "3"], "answer": 2}
+        world = instrument(
+            items=[
+                item("1"),
+                item("2", scored={"0": 1, "1": 5, "2": 7}),
+                item("3", (0, 2, 9), not_applicable=LEFT_OUT),
+            ],
+            scales=[scale("a", items=["1", "2", "3"], min=1, max=11)],
+            skips=[skip | sourced()],
+        )
+        assert both(world, {"1": 0}).scores["a"].value == 9
+
+    def test_a_count_is_taken_anew_after_a_skip(self) -> None:
+        """The rule that skips and the rules that judge count the same items: before, and after."""
+        zeros = {"count": ["1", "2", "3"], "one_of": [0], "needed": 1}
+        skip = {"id": "s", "meaning": "m", "when": zeros, "items": ["2", "3"], "answer": 0} | sourced()
+        world = instrument(
+            items=[item("1"), item("2"), item("3")],
+            scales=[scale("a", items=["1", "2", "3"], min=0, max=6)],
+            skips=[skip],
+            caseness=[{"id": "all", "meaning": "m", "when": zeros | {"needed": 3}} | sourced()],
+        )
+        assert both(world, {"1": 0}).caseness == {"all": True}
+        assert both(world, {"1": 0, "3": 1}).caseness == {"all": False}
+
     def test_it_is_explained(self) -> None:
         lines = scoring.explain(LAMP, {"1": 0}).lines
         assert (

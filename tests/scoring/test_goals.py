@@ -131,7 +131,7 @@ def test_points_are_the_nearest_unit(total: int, squares: int, weight: int, poin
 
 @pytest.mark.parametrize(
     ("numerator", "divisor", "points"),
-    [(1, 2 * UNITS, 0), (3, 2 * UNITS, 2), (-3, 2 * UNITS, -2), (5, 2 * UNITS, 2)],
+    [(1, 2 * UNITS, 0), (3, 2 * UNITS, 2), (-3, 2 * UNITS, -2), (5, 2 * UNITS, 2), (21, 2 * UNITS, 10)],
 )
 def test_half_a_unit_goes_to_the_even_one_by_form_and_by_frame(numerator: int, divisor: int, points: int) -> None:
     plan = TPlan((GoalPlan(0, None, None, 1),), numerator, divisor, 1, 0)
