@@ -89,3 +89,9 @@ def test_another_folder_lists_only_what_it_is_given(tmp_path: Path) -> None:
 
 def test_an_instrument_is_read_once() -> None:
     assert instruments.load("fsfi") is instruments.load("fsfi", 1)
+
+
+def test_no_shipped_code_begins_as_those_of_own_instruments_do() -> None:
+    """Organisations' own codes begin with own-: a shipped one of that kind would hide somebody's instrument."""
+    shipped = instruments.catalogue()
+    assert not [code for code in (*shipped.codes, *shipped.listed) if code.startswith("own-")]
