@@ -110,17 +110,16 @@ class Writer:
         if rule.items is not None:
             left = {name: left_out(self.answers.items[name]) for name in rule.parts}
             return [("outside", self.answers.how_many(rule.parts, left))]
-        found: dict[str, str] = {}
+        found: dict[str, tuple[str, str]] = {}
         for name in rule.parts:
             self._not_applicable(name, found)
-        terms = (f"iif(%{self._without(name)}, 1, 0)" for name in rule.parts)
-        return [*found.items(), ("outside", " + ".join(terms))]
+        terms = (f"iif(%{found[name][0]}, 1, 0)" for name in rule.parts)
+        return [*found.values(), ("outside", " + ".join(terms))]
 
-    def _without(self, scale_id: str) -> str:
-        return f"without{list(self.rules).index(scale_id) + 1}"
-
-    def _not_applicable(self, scale_id: str, found: dict[str, str]) -> None:
+    def _not_applicable(self, scale_id: str, found: dict[str, tuple[str, str]]) -> None:
         """Add variables that say whether a scale has no value although nothing below it is unanswered."""
+        if scale_id in found:
+            return
         rule = self.rules[scale_id]
         text = f"{score_of(scale_id)}.empty()"
         if rule.items is not None:
@@ -128,10 +127,9 @@ class Writer:
             text += f" and {self.answers.how_many(rule.parts, every)} = {len(rule.parts)}"
         else:
             for name in rule.parts:
-                if self._without(name) not in found:
-                    self._not_applicable(name, found)
-                text += f" and ({score_of(name)}.exists() or %{self._without(name)})"
-        found[self._without(scale_id)] = text
+                self._not_applicable(name, found)
+                text += f" and ({score_of(name)}.exists() or %{found[name][0]})"
+        found[scale_id] = f"without{len(found) + 1}", text
 
     def _met(self, rule: ScaleRule) -> str:
         if rule.counts is None:

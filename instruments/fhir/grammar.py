@@ -9,8 +9,10 @@ from typing import Final
 
 from instruments.items import GATE, RATING
 
-NUMBER: Final = r"-?\d{1,30}(?:\.\d{1,30})?(?: / \d{1,30})?"
+DECIMAL: Final = r"-?\d{1,30}(?:\.\d{1,30})?"
+NUMBER: Final = rf"{DECIMAL}(?: / [1-9]\d{{0,29}})?"
 SIGNED: Final = rf"(?:\({NUMBER}\)|{NUMBER})"
+SIGNED_DECIMAL: Final = rf"(?:\({DECIMAL}\)|{DECIMAL})"
 LINKS: Final = r"linkId (?:= '[^']*'|in \((?:'[^']*' \| )*'[^']*'\))"
 _QUOTED: Final = re.compile(r"'([^']*)'")
 LONGEST: Final = 20_000

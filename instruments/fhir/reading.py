@@ -20,7 +20,7 @@ from instruments.fhir.notes import Notes, QuestionnaireError, QuestionnaireFault
 from instruments.fhir.reading_conditions import Conditions
 from instruments.fhir.reading_questions import Linked, Questions, expression_of, extensions, linked, read_questions
 from instruments.fhir.reading_scales import Candidate, decimal, read_scale
-from instruments.fhir.reading_skips import read_skips
+from instruments.fhir.reading_skips import Skips
 from instruments.fhir.trial import Trial
 from instruments.parts import Loinc
 
@@ -75,10 +75,10 @@ class _Reader:
                 self.notes.add("dropped", each.pointer, "the questions are not such that rules can be read")
             self.notes.add("missing", "/scales", "no score could be read; a definition has at least one")
             return Reading(self.definition, self.notes.all())
-        skips = read_skips(self.found, asked, questions, conditions, trial, self.notes)
-        if skips:
-            self.definition["skips"] = skips
-        self._scales(questions, asked, trial)
+        Skips(asked, questions, conditions, trial).read(self.found, self.source, self.notes)
+        if trial.skips:
+            self.definition["skips"] = trial.skips
+        self._scales(questions, asked, conditions, trial)
         self._caseness(questions, conditions, trial)
         return Reading(self.definition, self.notes.all())
 
@@ -138,19 +138,20 @@ class _Reader:
         self.definition["loinc"] = codes
         self.notes.add("assumed", "/loinc/evidence", "a Questionnaire is no look-up in LOINC: to be checked")
 
-    def _scales(self, questions: Questions, asked: list[Linked], trial: Trial) -> None:
+    def _scales(self, questions: Questions, asked: list[Linked], conditions: Conditions, trial: Trial) -> None:
         """Scores whose expression is recognised, those that others are made of first."""
         waiting: list[tuple[Linked, str, dict[str, str], Candidate]] = []
         for each in questions.scored:
             text, variables = _calculated(each)
             if each.found.get("type") == "boolean":
                 continue
-            read = None if text is None else read_scale(text, variables, questions.ids, asked)
+            read = None if text is None else read_scale(text, variables, conditions, asked)
             if text is None or read is None or not _CODE.fullmatch(each.link):
                 self.notes.add("dropped", each.pointer, "its expression has no form that can be read as a rule")
             else:
                 waiting.append((each, text, variables, read))
         order = [each.link for each in questions.scored]
+        adding = {each.link for each, _, _, read in waiting if read.adds_up}
         while True:
             ready = [w for w in waiting if set(w[3].rule.get("scales", ())) <= trial.ranges.keys()]
             if not ready:
@@ -169,7 +170,10 @@ class _Reader:
         if not trial.scales:
             del self.definition["scales"]
             self.notes.add("missing", "/scales", "no score could be read; a definition has at least one")
-        for index in range(len(trial.scales)):
+        for index, scale in enumerate(trial.scales):
+            if scale["id"] in adding:
+                detail = "the form adds up whatever is answered; here every item is needed, until the rule is published"
+                self.notes.add("assumed", f"/scales/{index}/missing", detail)
             detail = "whether higher is better or worse has no place in an item"
             self.notes.add("missing", f"/scales/{index}/higher_is", detail)
             self.notes.add("assumed", f"/scales/{index}/evidence", "a Questionnaire is no publication: to be checked")
@@ -188,11 +192,6 @@ class _Reader:
             if None in ends:
                 return None
             scale["rescale"] = list(ends)
-        if not read.ours:
-            detail = (
-                "the form adds up whatever is answered; here every item is needed, until the published rule is given"
-            )
-            self.notes.add("assumed", f"/scales/{each.link}/missing", detail)
         found = limits(scale, trial)
         if found is None and read.limits is None:
             return None

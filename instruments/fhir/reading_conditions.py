@@ -9,14 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from instruments.fhir.grammar import LINKS, LONGEST, SIGNED, arguments, bracketed, ids_of, split, strings
+from instruments.fhir.grammar import LINKS, LONGEST, SIGNED_DECIMAL, arguments, bracketed, ids_of, split, strings
+from instruments.items import GATE
 
 Json = dict[str, Any]
 DEEPEST = 30
 _CODE = re.compile(r"%resource\.item\.where\(linkId = '(?P<link>[^']*)'\)\.answer\.value\.code (?P<codes>= .*|in .*)")
 _SCORE = re.compile(
     r"%resource\.item\.where\(linkId = '(?P<link>[^']*)'\)\.answer\.value\.round\(\d\) "
-    rf"(?:(?P<operator>>=|<=|>|<) (?P<number>{SIGNED})|in \((?P<among>[^)]*)\))"
+    rf"(?:(?P<operator>>=|<=|>|<) (?P<number>{SIGNED_DECIMAL})|in \((?P<among>[^)]*)\))"
 )
 _ANSWERED = re.compile(
     rf"%resource\.item\.where\((?P<links>{LINKS}) and "
@@ -99,28 +100,27 @@ class Conditions:
         names: dict[str, None] = {}
         for each in _ANSWERED.finditer(found["answered"]):
             names |= dict.fromkeys(ids_of(strings(each["links"]), self.ids) or [])
-        values: set[int] = set()
-        for each in _ANSWERED.finditer(found["met"]):
-            for link in strings(each["links"]):
-                values |= self._values(link, strings(each["codes"]))
+        values = self.values(found["met"])
         if not names or not values:
             return None
         read: Json = {"count": list(names), "one_of": sorted(values), "needed": int(found["needed"])}
         return read | {"or_missing": True} if inside is None else read
 
-    def _values(self, link: str, codes: list[str]) -> set[int]:
-        """The options that the codes of a question stand for."""
-        if link in self.ids:
-            steps = self.items[self.ids[link]].get("two_step")
-            if steps is None:
-                return set(_numbers(codes))
-        name = (ids_of([link], self.ids) or [""])[0]
-        steps = self.items.get(name, {}).get("two_step")
-        if steps is None:
-            return set()
-        return (
-            {steps["no"]} if link.endswith(".gate") else {steps["yes"][code] for code in codes if code in steps["yes"]}
-        )
+    def values(self, text: str) -> set[int]:
+        """The options that a count of answers counts, those of all its questions together."""
+        found: set[int] = set()
+        for each in _ANSWERED.finditer(text):
+            codes = strings(each["codes"])
+            for link in strings(each["links"]):
+                for name in ids_of([link], self.ids) or ():
+                    steps = self.items[name].get("two_step")
+                    if steps is None:
+                        found |= set(_numbers(codes))
+                    elif link.endswith(f".{GATE}"):
+                        found.add(steps["no"])
+                    else:
+                        found |= {steps["yes"][code] for code in codes if code in steps["yes"]}
+        return found
 
 
 def _numbers(codes: list[str]) -> list[int]:

@@ -122,7 +122,7 @@ def read_questions(found: list[Linked], notes: Notes) -> Questions:
 
 def _add(questions: Questions, link: str, each: Linked, options: dict[str, Any], notes: Notes) -> None:
     index, item_id = len(questions.items), link
-    if not _ITEM_ID.fullmatch(link):
+    if not _ITEM_ID.fullmatch(link) or link in questions.ids.values():
         item_id = str(index + 1)
         while item_id in questions.ids.values():
             item_id += "x"

@@ -15,9 +15,11 @@ from typing import Any
 
 from instruments.fhir.answers import number
 from instruments.fhir.grammar import (
+    DECIMAL,
     LINKS,
     LONGEST,
     SIGNED,
+    SIGNED_DECIMAL,
     arguments,
     bracketed,
     combined,
@@ -26,6 +28,7 @@ from instruments.fhir.grammar import (
     split,
     strings,
 )
+from instruments.fhir.reading_conditions import Conditions
 from instruments.fhir.reading_questions import Linked
 
 _TOTAL = r"(?:%values\.aggregate\(\$this \+ \$total, 0\)|%met)"
@@ -34,15 +37,14 @@ _VALUE = re.compile(
     rf"(?: \* (?P<factor>{SIGNED}))?(?: \+ (?P<offset>{SIGNED}))?"
 )
 _CLAMP = re.compile(
-    rf"\((?P<value>.*)\)\.select\(iif\(\$this < (?P<min>{SIGNED}), (?P=min), "
-    rf"iif\(\$this > (?P<max>{SIGNED}), (?P=max), \$this\)\)\)"
+    rf"\((?P<value>.*)\)\.select\(iif\(\$this < (?P<min>{SIGNED_DECIMAL}), (?P=min), "
+    rf"iif\(\$this > (?P<max>{SIGNED_DECIMAL}), (?P=max), \$this\)\)\)"
 )
 _PARTS = re.compile(rf"%resource\.item\.where\((?P<links>{LINKS})\)\.answer\.value(?P<weight>\.weight\(\))?")
 _GUARD = re.compile(
     r"%values\.count\(\) (?:= (?P<all>\d+)|>= (?P<min>\d+)"
     r"(?: and (?:%required\.count\(\) = \d+|(?P<applicable>%values\.count\(\) \+ %outside = \d+)))?)"
 )
-_MET = re.compile(rf"%resource\.item\.where\({LINKS} and answer\.value\.code (?P<codes>= '[^']*'|in \([^)]*\))\)")
 _FOREIGN = re.compile(
     r"%resource\.(?P<reach>item|descendants\(\)|repeat\(item\))(?:\.where\((?P<where>[^()]*(?:\([^()]*\))?)\))?"
     r"\.answer(?:\.value)?\.(?:weight|ordinal)\(\)"
@@ -56,6 +58,9 @@ class Candidate:
 
     rule: dict[str, Any]
     ours: bool
+    """Whether it has our form, and so has to be the same when it is written anew."""
+    adds_up: bool = False
+    """Whether it gives a score for any answers, as a sum without a guard does."""
     rescaled: tuple[Fraction, Fraction, Fraction] | None = None
     """Low end, factor and new low end, where the range of the parts is mapped onto another."""
     limits: tuple[str, str] | None = None
@@ -63,15 +68,16 @@ class Candidate:
 
 
 def read_scale(
-    text: str, variables: Mapping[str, str], ids: Mapping[str, str], asked: list[Linked]
+    text: str, variables: Mapping[str, str], conditions: Conditions, asked: list[Linked]
 ) -> Candidate | None:
     """The rule behind an expression; ``asked`` are the questions with weights that were read."""
     if len(text) > LONGEST or any(len(each) > LONGEST for each in variables.values()):
         return None
-    return _ours(text, variables, ids) or _foreign(text, ids, asked)
+    return _ours(text, variables, conditions) or _foreign(text, conditions.ids, asked)
 
 
-def _ours(text: str, variables: Mapping[str, str], ids: Mapping[str, str]) -> Candidate | None:
+def _ours(text: str, variables: Mapping[str, str], conditions: Conditions) -> Candidate | None:
+    ids = conditions.ids
     inside = arguments(text, "iif")
     if inside is None or len(inside) != 3 or inside[2] != "{}":
         return None
@@ -94,13 +100,7 @@ def _ours(text: str, variables: Mapping[str, str], ids: Mapping[str, str]) -> Ca
     mean = found["raw"].endswith(") / %values.count()")
     rule["method"] = "mean" if mean else "sum"
     if found["raw"].startswith("%met"):
-        codes = {
-            int(code)
-            for each in _MET.finditer(variables.get("met", ""))
-            for code in strings(each["codes"])
-            if re.fullmatch(r"-?\d{1,5}", code)
-        }
-        rule |= {"method": "count", "counts": {"one_of": sorted(codes)}}
+        rule |= {"method": "count", "counts": {"one_of": sorted(conditions.values(variables.get("met", "")))}}
     if found["low"] is not None:
         ends = (found["low"], found["factor"] or "1", found["offset"] or "0")
         candidate.rescaled = (fraction(ends[0]), fraction(ends[1]), fraction(ends[2]))
@@ -166,7 +166,7 @@ def _weighted(value: str, rule: dict[str, Any], ids: Mapping[str, str]) -> bool:
         found = _PARTS.match(part)
         links = [] if found is None else strings(found["links"])
         names = links if "scales" in rule else ids_of(links, ids)
-        if found is None or names is None or len(names) != 1 or not re.fullmatch(SIGNED, weight):
+        if found is None or names is None or len(names) != 1 or not re.fullmatch(SIGNED_DECIMAL, weight):
             return False
         weights[names[0]] = weight.strip("()")
     rule |= {"method": "sum", "weights": weights}
@@ -176,7 +176,9 @@ def _weighted(value: str, rule: dict[str, Any], ids: Mapping[str, str]) -> bool:
 def _weighted_t(guard: str, value: str, variables: Mapping[str, str], ids: Mapping[str, str]) -> Candidate | None:
     needed = re.fullmatch(r"%weights\.count\(\) >= (\d+)", guard)
     shape = re.fullmatch(
-        rf"(?:(?P<offset>{SIGNED}) \+ )?(?P<factor>{SIGNED}) \* %products\..*\+ (?P<r>{SIGNED}) \* %weights\..*", value
+        rf"(?:(?P<offset>{SIGNED_DECIMAL}) \+ )?(?P<factor>{SIGNED_DECIMAL}) \* %products\..*"
+        rf"\+ (?P<r>{DECIMAL}) \* %weights\..*",
+        value,
     )
     goals: list[dict[str, str]] = []
     for term in combined(variables.get("products", "")):
@@ -190,7 +192,7 @@ def _weighted_t(guard: str, value: str, variables: Mapping[str, str], ids: Mappi
         "goals": goals,
         "method": "weighted-t",
         "correlation": shape["r"],
-        "factor": shape["factor"],
+        "factor": shape["factor"].strip("()"),
     }
     if shape["offset"] is not None:
         rule["offset"] = shape["offset"].strip("()")
@@ -235,7 +237,7 @@ def _foreign(text: str, ids: Mapping[str, str], asked: list[Linked]) -> Candidat
     if not items or (guarded is not None and guarded != (source, len(items))):
         return None
     rule = {"items": items, "method": "sum", "missing": {"rule": "all"}}
-    return Candidate(rule, ours=guarded is not None)
+    return Candidate(rule, ours=False, adds_up=guarded is None)
 
 
 def _reached(source: str, asked: list[Linked]) -> list[str] | None:

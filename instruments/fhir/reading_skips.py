@@ -4,133 +4,118 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
 from instruments.fhir import names
 from instruments.fhir.answers import skip_variable
-from instruments.fhir.grammar import LONGEST, NUMBER, arguments, combined, fraction, ids_of, strings
+from instruments.fhir.grammar import DECIMAL, LONGEST, arguments, combined, fraction, ids_of, strings
 from instruments.fhir.notes import Notes
 from instruments.fhir.reading_conditions import Conditions
 from instruments.fhir.reading_questions import Linked, Questions, expression_of, extensions
 from instruments.fhir.trial import Trial
 
 Json = dict[str, Any]
-Filled = dict[str, dict[str, Fraction]]
 _NAMES = re.compile(r"%(skip\d+)")
-_ENABLED = re.compile(r"\(%skip\d+(?: or %skip\d+)*\)\.not\(\)")
+_SHOWN = re.compile(r"\(%skip\d+(?: or %skip\d+)*\)\.not\(\)")
 
 
-def read_skips(
-    questionnaire: Mapping[str, Any],
-    asked: list[Linked],
-    questions: Questions,
-    conditions: Conditions,
-    trial: Trial,
-    notes: Notes,
-) -> list[Json]:
-    """The skips of a Questionnaire; what shows or hides a question otherwise is noted."""
-    found: list[Json] = []
-    filled = _filled(questions)
-    shown = {each.link: _skips_that_show(each) for each in asked}
-    for at, extension in enumerate(extensions(questionnaire, names.VARIABLE)):
-        read = expression_of(extension)
-        skip = None if read is None else _skip(read, len(found), asked, questions, conditions, trial, filled, shown)
-        if skip is None or not trial.keeps_skip(skip[0], skip[1]):
-            notes.add("dropped", f"/extension/{at}", "a variable that is no skip as it is written here")
-            continue
-        index = len(found)
-        found.append(skip[0])
-        notes.add("missing", f"/skips/{index}/meaning", "in a sentence, what is passed over and when")
-        notes.add("assumed", f"/skips/{index}/evidence", "a Questionnaire is no publication: to be checked")
-        if skip[2]:
-            notes.add("assumed", f"/skips/{index}/answer", "other options score the same; the first was taken")
-    for each in asked:
-        name = (ids_of([each.link], questions.ids) or [""])[0]
-        has = {key: each.found[key] for key in ("enableWhen", "enableBehavior") if key in each.found}
-        texts = [expression_of(extension) for extension in extensions(each.found, names.ENABLE_WHEN)]
-        wanted = dict(trial.enabling(name))
-        expected = [expression_of(extension) for extension in wanted.pop("extension", [])]
-        step = each.link != name and each.link.endswith(".rating")
-        if not step and (has != wanted or texts != expected):
-            notes.add("dropped", each.pointer, "what shows or hides this question is no skip of a definition")
-    return found
+class Skips:
+    """Reads the skips of a Questionnaire into a trial, and notes what shows or hides a question otherwise."""
 
+    def __init__(self, asked: list[Linked], questions: Questions, conditions: Conditions, trial: Trial) -> None:
+        self.asked, self.questions, self.conditions, self.trial = asked, questions, conditions, trial
+        self.filled: dict[str, dict[str, Fraction]] = defaultdict(dict)
+        """Skip to item to what it then scores."""
+        self.scored: set[str] = set()
+        """The items that make up some score: what a skip does not fill in there, it leaves out."""
+        for text in self._sums():
+            first, *others = combined(text)
+            self.scored |= set(ids_of(strings(first), questions.ids) or ())
+            for part in others:
+                self._filling(part)
 
-def _skip(
-    read: tuple[str | None, str],
-    index: int,
-    asked: list[Linked],
-    questions: Questions,
-    conditions: Conditions,
-    trial: Trial,
-    filled: Filled,
-    shown: Mapping[str, set[str] | str],
-) -> tuple[Json, str, bool] | None:
-    name, text = read
-    inside = arguments(text, "iif") if len(text) <= LONGEST else None
-    if name != skip_variable(index) or inside is None or inside[1:] != ["true", "false"]:
-        return None
-    when = conditions.read(inside[0])
-    if when is None:
-        return None
-    passed = dict.fromkeys(filled.get(name, {}))
-    for each in asked:
-        by = shown[each.link]
-        if (by == when.get("item") and "item" in when) or (isinstance(by, set) and name in by):
-            passed |= dict.fromkeys(ids_of([each.link], questions.ids) or [])
-    items = [item["id"] for item in questions.items if item["id"] in passed]
-    scores = filled.get(name, {})
-    fits = [
-        value
-        for value in (questions_options(questions, items) if items else [])
-        if all(trial.score(item, value) == score for item, score in scores.items())
-    ]
-    if not fits:
-        return None
-    skip = {"id": f"skip-{index + 1}", "when": when, "items": items, "answer": fits[0]}
-    skip |= {"source": "the FHIR Questionnaire that it was read from", "evidence": "memory"}
-    return skip, inside[0], len(fits) > 1
-
-
-def questions_options(questions: Questions, items: list[str]) -> list[int]:
-    """The options that some items have in common."""
-    sets = [set(item["options"]) for item in questions.items if item["id"] in items]
-    return sorted(set.intersection(*sets))
-
-
-def _skips_that_show(each: Linked) -> set[str] | str:
-    """The skips named by the expression that shows a question, or the question that its plain conditions look at."""
-    for extension in extensions(each.found, names.ENABLE_WHEN):
-        read = expression_of(extension)
-        if read is not None and _ENABLED.fullmatch(read[1]):
-            return set(_NAMES.findall(read[1]))
-    plain = each.found.get("enableWhen")
-    if isinstance(plain, list) and plain and isinstance(plain[0], dict) and plain[0].get("operator") == "exists":
-        return str(plain[0].get("question"))
-    return set()
-
-
-def _filled(questions: Questions) -> Filled:
-    """Skip to item to what it scores, from what the values of scores are combined with."""
-    found: Filled = defaultdict(dict)
-    for each in questions.scored:
-        for extension in extensions(each.found, names.VARIABLE):
-            read = expression_of(extension)
-            if read is None or ".weight()" not in read[1] or len(read[1]) > LONGEST:
+    def read(self, questionnaire: Mapping[str, Any], source: str, notes: Notes) -> None:
+        """Read every variable of the root as a skip; those that are none are noted."""
+        for at, extension in enumerate(extensions(questionnaire, names.VARIABLE)):
+            index = len(self.trial.skips)
+            name, text = expression_of(extension) or (None, "")
+            inside = arguments(text, "iif") if name == skip_variable(index) and len(text) <= LONGEST else None
+            when = inside[0] if inside is not None and inside[1:] == ["true", "false"] else ""
+            skip = self._skip(skip_variable(index), when)
+            if skip is None or not self.trial.keeps_skip(skip | {"source": source, "evidence": "memory"}, when):
+                notes.add("dropped", f"/extension/{at}", "a variable that is no skip as it is written here")
                 continue
-            for part in combined(read[1])[1:]:
-                _chain(part, questions, found)
-    return found
+            notes.add("missing", f"/skips/{index}/meaning", "in a sentence, what is passed over and when")
+            notes.add("assumed", f"/skips/{index}/evidence", "a Questionnaire is no publication: to be checked")
+        for each in self.asked:
+            if not self._explained(each):
+                notes.add("dropped", each.pointer, "what shows or hides this question is no skip of a definition")
 
+    def _sums(self) -> Iterator[str]:
+        for each in self.questions.scored:
+            for extension in extensions(each.found, names.VARIABLE):
+                _, text = expression_of(extension) or (None, "")
+                if ".weight()" in text and len(text) <= LONGEST:
+                    yield text
 
-def _chain(part: str, questions: Questions, found: Filled) -> None:
-    inside = arguments(part, "iif")
-    links = strings(inside[0])[:1] if inside is not None and len(inside) == 3 else []
-    items = ids_of(links, questions.ids) or []
-    while inside is not None and len(inside) == 3 and items:
-        name = _NAMES.fullmatch(inside[0])
-        if name is not None and re.fullmatch(NUMBER, inside[1]):
-            found[name[1]][items[0]] = fraction(inside[1])
-        inside = arguments(inside[1] if name is None else inside[2], "iif")
+    def _filling(self, part: str) -> None:
+        """Take apart what a sum is combined with: an item that is unanswered, and what each skip gives it."""
+        inside = arguments(part, "iif") or []
+        items = ids_of(strings(inside[0])[:1], self.questions.ids) if len(inside) == 3 else None
+        chain = arguments(inside[1], "iif") if items else None
+        while items and chain is not None and len(chain) == 3:
+            name = _NAMES.fullmatch(chain[0])
+            if name is not None and re.fullmatch(DECIMAL, chain[1]):
+                self.filled[name[1]][items[0]] = fraction(chain[1])
+            chain = arguments(chain[2], "iif")
+
+    def _skip(self, name: str, text: str) -> Json | None:
+        when = self.conditions.read(text)
+        if when is None:
+            return None
+        passed = set(self.filled[name])
+        for each in self.asked:
+            if self._is_shown_by(each, name, when):
+                passed |= set(ids_of([each.link], self.questions.ids) or ())
+        found = [item for item in self.questions.items if item["id"] in passed]
+        fits = [
+            value
+            for value in (found[0]["options"] if found else ())
+            if all(value in item["options"] and self._fits(name, item["id"], value) for item in found)
+        ]
+        if not fits:
+            return None
+        return {"id": name, "when": when, "items": [item["id"] for item in found], "answer": fits[0]}
+
+    def _fits(self, name: str, item_id: str, value: int) -> bool:
+        """Whether a skip can have filled an option in, by what the scores count for it."""
+        return item_id not in self.scored or self.trial.score(item_id, value) == self.filled[name].get(item_id)
+
+    def _is_shown_by(self, each: Linked, name: str, when: Json) -> bool:
+        for extension in extensions(each.found, names.ENABLE_WHEN):
+            _, text = expression_of(extension) or (None, "")
+            if _SHOWN.fullmatch(text) and name in _NAMES.findall(text):
+                return True
+        plain = each.found.get("enableWhen")
+        if "item" not in when or not isinstance(plain, list):
+            return False
+        links = [link for link, item_id in self.questions.ids.items() if item_id == when["item"]]
+        options = self.trial.items[when["item"]]["options"]
+        others = [{"code": str(value)} for value in options if value not in when["one_of"]]
+        unanswered = {"question": links[0], "operator": "exists", "answerBoolean": False}
+        return plain == [
+            unanswered,
+            *({"question": links[0], "operator": "=", "answerCoding": code} for code in others),
+        ]
+
+    def _explained(self, each: Linked) -> bool:
+        """Whether the skips that were kept, or the two steps of an item, show a question as the Questionnaire does."""
+        (item_id,) = ids_of([each.link], self.questions.ids) or [""]
+        if each.link not in self.questions.ids and each.link.endswith(".rating"):
+            return True
+        wanted = dict(self.trial.enabling(item_id))
+        texts = [expression_of(extension) for extension in wanted.pop("extension", [])]
+        has = {name: each.found[name] for name in ("enableWhen", "enableBehavior") if name in each.found}
+        return has == wanted and texts == [expression_of(e) for e in extensions(each.found, names.ENABLE_WHEN)]
