@@ -102,6 +102,36 @@ class TestExplain:
         assert found["steps"] == json.loads(json.dumps(expected["steps"]))
         assert any("desire" in step["about"] and "0.6" in step["text"] for step in found["steps"])
 
+    async def test_what_was_skipped_and_converted(self, ehr: Person) -> None:
+        """Answers are kept as they were sent, and read back as they were scored."""
+        client_id = await ehr.client()
+        made = (await ehr.respond(client_id, instrument="audit", answers={"1": 0, "9": 0, "10": 0})).json()
+        assert made["skipped"] == ["2", "3", "4", "5", "6", "7", "8"]
+        assert made["scores"]["total"]["value"] == 0
+        (skip,) = [step for step in await self.steps(ehr, made["id"]) if step["kind"] == "skip"]
+        assert skip["inputs"] == {"items": made["skipped"]}
+        answers = {"1.gate": 1, "1.rating": 6, "2.gate": 0, "3": 1}
+        made = (await ehr.respond(client_id, instrument="menqol", answers=answers)).json()
+        assert made["skipped"] == []
+        converted = [step for step in await self.steps(ehr, made["id"]) if step["kind"] == "conversion"]
+        assert [(step["about"], step["value"]) for step in converted] == [("1", 8), ("2", 1)]
+        listed = (await ehr.http.get(f"/v1/clients/{client_id}/responses")).json()["items"]
+        assert answers in [item["answers"] for item in listed]
+
+    @staticmethod
+    async def steps(ehr: Person, response_id: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await ehr.http.get(f"{PATH}/{response_id}/explain")).json()["steps"]
+        return found
+
+    async def test_steps_that_do_not_go_together(self, ehr: Person) -> None:
+        answers = {"1.gate": 0, "1.rating": 6, "2": 1, "2.gate": 0, "3.rating": 1}
+        refused = await ehr.respond(await ehr.client(), instrument="menqol", answers=answers)
+        assert faults(refused, "answers-invalid") == [
+            ("/answers/1.rating", "contradiction"),
+            ("/answers/2", "given-twice"),
+            ("/answers/3.rating", "gate-unanswered"),
+        ]
+
     async def test_every_instrument(self, ehr: Person) -> None:
         client_id = await ehr.client()
         catalogue = instruments.catalogue()
