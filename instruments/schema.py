@@ -153,14 +153,14 @@ class Instrument(Described):
 
     def items_under(self, variant: str) -> tuple[Item, ...]:
         """The items as a variant prints and codes them."""
-        kept: tuple[Item, ...] | None = self.compiled.get(f"items:{variant}")
+        kept: tuple[Item, ...] | None = self.compiled.get(("items", variant))
         if kept is None:
-            kept = self.compiled[f"items:{variant}"] = tuple(item.under(variant) for item in self.items)
+            kept = self.compiled[("items", variant)] = tuple(item.under(variant) for item in self.items)
         return kept
 
     def scored_alike(self, one: str, other: str) -> bool:
         """Whether two variants give the same values: they differ, if at all, in what is read from them."""
-        key = f"alike:{one}:{other}"
+        key = ("alike", one, other)
         kept: bool | None = self.compiled.get(key)
         if kept is None:
             kept = self.compiled[key] = self._values_of(one) == self._values_of(other)
@@ -183,8 +183,12 @@ class Instrument(Described):
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
-    def compiled(self) -> dict[str | None, Any]:
-        """Where what is worked out from this definition is kept, such as the plans of ``scoring``."""
+    def compiled(self) -> dict[str | tuple[str | None, ...] | None, Any]:
+        """Where what is worked out from this definition is kept.
+
+        Under a variant's id, or None, is its plan and nothing else: whoever asks for a form to be scored may name
+        anything as the variant. All else is under a tuple.
+        """
         return {}
 
     @cached_property

@@ -193,7 +193,7 @@ def figures(instrument: Instrument, scale_id: str, variant: str, *, norm: str | 
     KeyError
         There is no such scale, or no such sample with a mean and a standard deviation that can serve.
     """
-    key = f"progress:{scale_id}:{variant}:{norm or ''}"
+    key = ("progress", scale_id, variant, norm)
     kept: Figures | None = instrument.compiled.get(key)
     if kept is None:
         kept = instrument.compiled[key] = _figures(instrument, instrument.scale(scale_id), variant, norm)

@@ -28,9 +28,9 @@ class Situation:
 
 def outside_flags(instrument: Instrument) -> dict[Rule, Flag]:
     """What is to be said where a person's situation does not meet one of the instrument's conditions."""
-    kept: dict[Rule, Flag] | None = instrument.compiled.get("outside")
+    kept: dict[Rule, Flag] | None = instrument.compiled.get(("outside",))
     if kept is None:
-        kept = instrument.compiled["outside"] = _made(instrument)
+        kept = instrument.compiled[("outside",)] = _made(instrument)
     return kept
 
 

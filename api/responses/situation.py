@@ -9,7 +9,7 @@ import orjson
 from instruments import Instrument
 from scoring.situation import Rule, outside_flags
 
-_KEPT = "situation-to-record"
+_KEPT = ("situation-to-record",)
 
 
 class SituationToRecord(NamedTuple):

@@ -201,6 +201,7 @@ class TestScore:
             ({"answers": {}, "version": 9}, "request-invalid", "/version", "unknown-version"),
             ({"answers": {}, "version": "1"}, "request-invalid", "/version", "int-type"),
             ({"answers": {}, "variant": "x"}, "request-invalid", "/variant", "unknown-variant"),
+            ({"answers": {}, "variant": "items:strict"}, "request-invalid", "/variant", "unknown-variant"),
             ({"answers": {}, "client_id": str(uuid.uuid4())}, "request-invalid", "/client_id", "extra-forbidden"),
             ({}, "request-invalid", "/answers", "missing"),
             ({"answers": []}, "request-invalid", "/answers", "dict-type"),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 import scoring
+from api.responses.situation import situation_of
 from instruments import DefinitionError
 from instruments.loader import definition_from
 from instruments.schema import Instrument
@@ -17,6 +18,8 @@ from scoring import shortcut
 from scoring.engine import _complete, _flagged
 from scoring.goals import LARGEST
 from scoring.plan import plan_of
+from scoring.progress_figures import figures
+from scoring.situation import outside_flags
 from tests.scoring.strategies import CATALOGUE, invented
 from tests.scoring.worlds import instrument, item, scale, sourced
 
@@ -201,6 +204,27 @@ def test_a_plan_is_compiled_once_and_an_unknown_variant_is_named() -> None:
     assert error.value.known == world.variant_ids
     with pytest.raises(scoring.UnknownVariant):
         scoring.score_frame(world, pd.DataFrame({"1": [1]}), variant="no-such")
+
+
+def test_what_else_is_kept_with_a_definition_is_no_variant() -> None:
+    variants = [sourced(id=name, name="n") for name in ("outside", "situation-to-record")]
+    world = instrument(items=ITEMS[:1], scales=[scale("a", items=["1"], min=0, max=2)], variants=variants)
+    first, second = world.variant_ids
+    outside_flags(world)
+    situation_of(world)
+    world.scored_alike(first, second)
+    figures(world, "a", first)
+    names = [
+        *("outside", "situation-to-record", f"items:{first}", f"alike:{first}:{second}", f"progress:a:{first}:"),
+        *(key for key in world.compiled if isinstance(key, str)),
+    ]
+    for name in names:
+        if name in world.variant_ids:
+            assert scoring.score(world, {"1": 1}, variant=name).scores["a"].value == 1
+        else:
+            with pytest.raises(scoring.UnknownVariant):
+                scoring.score(world, {}, variant=name)
+    assert outside_flags(world) == {}
 
 
 @pytest.mark.parametrize("bad", ['a"', "a'b", "a\nb", "a{b}", "a)b", "a b", "", "é", "a\\b", "__import__", "a" * 41])
