@@ -134,8 +134,8 @@ class BodyGuard:
     """Takes a body in only if it is JSON of an acceptable size that has one meaning and can be stored.
 
     Where one of ``yaml`` matches the whole path, a body may be YAML instead, read as strictly. The parsed body is left
-    in the request's state as `json`, so that the hot path need not parse it again. A body under `/v1/` is not even read
-    before the token has been accepted.
+    in the request's state as `json`, so that the hot path need not parse it again; `yaml` is there too where it was
+    YAML. A body under `/v1/` is not even read before the token has been accepted.
     """
 
     def __init__(self, app: ASGIApp, *, largest: int, deepest: int, yaml: tuple[re.Pattern[str], ...] = ()) -> None:
@@ -201,6 +201,7 @@ class BodyGuard:
             if _YAML.fullmatch(media_type) is not None and any(path.fullmatch(scope["path"]) for path in self.yaml):
                 # in a thread, as it takes some hundred times as long as JSON
                 scope["state"]["json"] = await asyncio.to_thread(_read_yaml, body, self.deepest)
+                scope["state"]["yaml"] = True
                 return
             raise MediaTypeUnsupported(
                 "Send the body as application/json in UTF-8.", headers={"Accept": "application/json"}

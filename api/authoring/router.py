@@ -70,8 +70,7 @@ AuthoringDep = Annotated[Authoring, Depends(_authoring)]
 async def _submission(request: Request, principal: Writer) -> Submission:
     """What the body says; declared after the scope, so that nobody else's is looked at."""
     given = request.scope["state"].get("json")
-    is_yaml = "yaml" in request.headers.get("content-type", "").lower()
-    text = await request.body() if is_yaml else None
+    text = await request.body() if request.scope["state"].get("yaml") else None
     lane: Lane = request.app.state.authoring
     return await lane.run(principal.organisation_id, read_submission, given, text)
 

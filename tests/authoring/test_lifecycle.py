@@ -84,6 +84,14 @@ class TestDraft:
         found = {fault["pointer"]: lines[fault["line"] - 1].strip() for fault in answer.json()["faults"]}
         assert found == {"/definition/concerns/0": "concerns: [nonsense]", "/definition/scales/0": "- id: total"}
 
+    async def test_json_of_any_name_is_not_read_again_as_yaml(self, people: People) -> None:
+        text = b'{"definition": {"name": "\\ud83d\\udd6f"}}'  # two halves of one character are no YAML
+        answer = await people.admin.http.post(
+            f"{PATH}/validate", content=text, headers={"Content-Type": "application/x.yaml+json"}
+        )
+        assert answer.status_code == 200, answer.text
+        assert {fault["line"] for fault in answer.json()["faults"]} == {None}
+
     async def test_the_example_of_the_docs(self, people: People) -> None:
         text = EXAMPLE.read_text(encoding="utf-8")
         made = await people.admin.http.post(PATH, content=text, headers={"Content-Type": "application/yaml"})
