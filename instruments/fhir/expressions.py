@@ -13,6 +13,7 @@ from fractions import Fraction
 from instruments.conditions import (
     AllOf,
     AnyOf,
+    Comparison,
     Condition,
     CountCondition,
     ItemCondition,
@@ -68,11 +69,11 @@ class Writer:
                 if rule.missing.required:
                     variables.append(("required", self._values(rule.missing.required, rule)))
                     guard += f" and %required.count() = {len(rule.missing.required)}"
-            case "applicable":
+            case _:
                 variables += self._outside(rule)
                 guard = f"%values.count() >= {rule.missing.min_answered} and %values.count() + %outside = {n}"
-        if rule.method == "count":
-            variables.append(("met", self._met(rule)))
+        if rule.counts is not None:
+            variables.append(("met", self._met(rule.parts, rule.counts)))
         value = self._affine(scale_id, self._raw(rule, n))
         if rule.clamp:
             low, high = number(rule.min), number(rule.max)
@@ -97,7 +98,7 @@ class Writer:
                     return f"{value} in ({' | '.join(number(one) for one in condition.one_of)})"
                 operand = getattr(condition, condition.comparator)
                 return f"{value} {_COMPARATORS[condition.comparator]} {number(operand)}"
-            case CountCondition():
+            case _:
                 return self._count(condition)
 
     def _values(self, parts: tuple[str, ...], rule: ScaleRule) -> str:
@@ -131,13 +132,11 @@ class Writer:
                 text += f" and ({score_of(name)}.exists() or %{found[name][0]})"
         found[scale_id] = f"without{len(found) + 1}", text
 
-    def _met(self, rule: ScaleRule) -> str:
-        if rule.counts is None:
-            raise ValueError("only a count has what it counts")
+    def _met(self, parts: tuple[str, ...], counts: Comparison) -> str:
         items = self.answers.items
         # an option that is left out is no value of its part, even where the comparison names it
-        allowed = {name: accepted(rule.counts, items[name]) & items[name].score_of.keys() for name in rule.parts}
-        return self.answers.how_many(rule.parts, allowed)
+        allowed = {name: accepted(counts, items[name]) & items[name].score_of.keys() for name in parts}
+        return self.answers.how_many(parts, allowed)
 
     def _raw(self, rule: ScaleRule, n: int) -> str:
         if rule.weights is not None:

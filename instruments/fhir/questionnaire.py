@@ -9,7 +9,7 @@ from instruments.conditions import ItemCondition
 from instruments.fhir import names
 from instruments.fhir.answers import accepted, skip_variable
 from instruments.fhir.expressions import Expression, Writer
-from instruments.items import GATE, RATING, Item
+from instruments.items import GATE, RATING, Item, TwoStep
 from instruments.rules import Caseness, Scale, Skip
 from instruments.schema import Instrument
 from instruments.wording import ItemWording, Pack, StepWording
@@ -120,7 +120,7 @@ class _Builder:
         if instructions is not None:
             found.append({"linkId": names.INSTRUCTIONS, "text": instructions, "type": "display"})
         for item in self.instrument.items_under(self.variant):
-            found += self._two_steps(item) if item.two_step is not None else [self._question(item)]
+            found += [self._question(item)] if item.two_step is None else self._two_steps(item, item.two_step)
         found += [self._score(scale) for scale in self.instrument.scales]
         held = (rule for rule in self.instrument.caseness if rule.holds_under(self.variant))
         return found + [self._case(rule) for rule in held]
@@ -137,11 +137,9 @@ class _Builder:
         options = [_option(value, labels, item.score_of.get(value)) for value in item.options]
         return self._choice(item, item.id, words.text if words is not None else self._topic(item), options)
 
-    def _two_steps(self, item: Item) -> list[Json]:
+    def _two_steps(self, item: Item, steps: TwoStep) -> list[Json]:
         """A yes/no question, and the rating that follows a yes. What either stands for is its weight."""
-        steps, words = item.two_step, self._words(item)
-        if steps is None:
-            raise ValueError(f"item {item.id} is one question")
+        words = self._words(item)
         gate, rating = (words.gate, words.rating) if words is not None else (None, None)
         topic, score_of = self._topic(item), item.score_of
         first = [

@@ -104,15 +104,12 @@ def _ours(text: str, variables: Mapping[str, str], conditions: Conditions) -> Ca
     if found["low"] is not None:
         ends = (found["low"], found["factor"] or "1", found["offset"] or "0")
         candidate.rescaled = (fraction(ends[0]), fraction(ends[1]), fraction(ends[2]))
-    elif not _transformed(rule, found["factor"], found["offset"], candidate):
+    elif not _transformed(rule, found["factor"], found["offset"]):
         return None
     return candidate
 
 
-def _transformed(rule: dict[str, Any], factor: str | None, offset: str | None, candidate: Candidate) -> bool:
-    if factor is not None and " / " in factor:  # no decimal: the range of the parts is mapped onto another
-        candidate.rescaled = (Fraction(0), fraction(factor), fraction(offset or "0"))
-        return True
+def _transformed(rule: dict[str, Any], factor: str | None, offset: str | None) -> bool:
     for name, text in (("factor", factor), ("offset", offset)):
         if text is not None:
             if " / " in text:
@@ -170,7 +167,7 @@ def _weighted(value: str, rule: dict[str, Any], ids: Mapping[str, str]) -> bool:
             return False
         weights[names[0]] = weight.strip("()")
     rule |= {"method": "sum", "weights": weights}
-    return _transformed(rule, factor, offset, Candidate(rule, ours=True)) and "rescale" not in rule
+    return _transformed(rule, factor, offset)
 
 
 def _weighted_t(guard: str, value: str, variables: Mapping[str, str], ids: Mapping[str, str]) -> Candidate | None:

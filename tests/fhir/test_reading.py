@@ -215,7 +215,7 @@ class TestOthers:
         assert ("/items/0/not_applicable/0/meaning" in kinds(reading, "missing")) == ("not_applicable" in member)
 
     def test_weights_in_other_places_and_kinds_of_options(self) -> None:
-        ordinal = {"extension": [{"url": names.ORDINAL_VALUE, "valueDecimal": 4}]}
+        ordinal = {"extension": [{"url": WEIGHT}, {"url": names.ORDINAL_VALUE, "valueDecimal": 4}]}
         options = [
             {"valueInteger": 4},
             {"valueCoding": {"code": "5"} | {"extension": [{"url": "urn:x"}, {"url": WEIGHT, "valueDecimal": 5}]}},
@@ -280,9 +280,44 @@ class TestOthers:
         assert "/code" in kinds(instruments.from_fhir(right), "dropped")
 
     def test_links_that_cannot_be_ids(self) -> None:
-        links = ["1", "a b", "x" * 30, "3"]
-        reading = instruments.from_fhir(form(*(question(link, ("0", 0), ("1", 1)) for link in links)))
-        assert [item["id"] for item in reading.definition["items"]] == ["1", "2", "3", "4"]
+        for links, ids in ((["1", "a b", "x" * 30, "3"], ["1", "2", "3", "4"]), (["2", "a b"], ["2", "2x"])):
+            reading = instruments.from_fhir(form(*(question(link, ("0", 0), ("1", 1)) for link in links)))
+            assert [item["id"] for item in reading.definition["items"]] == ids
+
+    def test_an_id_that_a_trial_would_take(self) -> None:
+        every = [question(link, ("0", 0), ("1", 1)) for link in ("spare1", "2")]
+        reading = instruments.from_fhir(form(*every, score("sum", f"{SOURCE}.sum()")))
+        assert reading.definition["scales"][0]["items"] == ["spare1", "2"]
+
+    def test_two_steps_that_score_fractions(self) -> None:
+        follows = {"enableWhen": [{"question": "1.gate", "operator": "=", "answerCoding": {"code": "1"}}]}
+        steps = (question("1.gate", ("0", 0.5), ("1", None)), question("1.rating", ("3", 1), ("4", 2), **follows))
+        (item,) = instruments.from_fhir(form(*steps)).definition["items"]
+        assert item["options"] == [0, 1, 2]
+        assert item["scored"] == {"0": "0.5", "1": "1", "2": "2"}
+        assert item["two_step"] == {"no": 0, "yes": {"3": 1, "4": 2}}
+        # without the condition they are two questions
+        apart = (steps[0], question("1.rating", ("3", 1), ("4", 2)))
+        assert len(instruments.from_fhir(form(*apart)).definition["items"]) == 2
+
+    def test_a_range_that_no_decimal_is_exact_for(self) -> None:
+        values = "%resource.item.where(linkId in ('1' | '2' | '3')).answer.value.weight()"
+        text = "iif(%values.count() = 3, %values.aggregate($this + $total, 0) / %values.count(), {})"
+        every = [question(str(n), ("0", 0), ("1", 1), ("2", 1 + n)) for n in (1, 2, 3)]
+        reading = instruments.from_fhir(
+            form(*every[:2], question("3", ("0", 0), ("1", 2)), score("m", text, values=values))
+        )
+        assert "scales" not in reading.definition
+        even = instruments.from_fhir(
+            form(*(question(n, ("0", 0), ("1", 1)) for n in "123"), score("m", text, values=values))
+        )
+        assert even.definition["scales"][0]["method"] == "mean"
+
+    @pytest.mark.parametrize("text", ["(" * 40 + "true" + ")" * 40, "true" + ")", "x" * 30_000])
+    def test_conditions_out_of_bounds(self, text: str) -> None:
+        reading = instruments.from_fhir(form(*THREE, score("c", text, kind="boolean")))
+        assert "caseness" not in reading.definition
+        assert "/item/3" in kinds(reading, "dropped")
 
 
 def tampered(questionnaire: Json, link: str, old: str, new: str, url: str = names.CALCULATED) -> Json:
@@ -327,6 +362,13 @@ class TestNearlyOurs:
             ("beacon-12@1/plain", "exact", "round(9)", "round(0)", names.CALCULATED),
             ("beacon-12@1/plain", "bright", " or ", " and ", names.CALCULATED),
             ("beacon-12@1/plain", "bright", "'9.gate'", "'8.gate'", names.CALCULATED),
+            ("lamp-3@1/strict", "ease", ".count() = ", ".count() > ", names.CALCULATED),
+            ("lamp-3@1/strict", "ease", ", 0), {})", ", 0) + 1 / 3, {})", names.CALCULATED),
+            ("beacon-12@1/plain", "glare", " * 3.5 ", " * 1 / 10 ", names.CALCULATED),
+            ("beacon-12@1/plain", "goals", "'g.b'", "'nonesuch'", names.VARIABLE),
+            ("beacon-12@1/plain", "light", ".combine(iif(", ".combine((iif(", names.VARIABLE),
+            ("beacon-12@1/plain", "glare", " + 10", " + 1 / 3", names.CALCULATED),
+            ("beacon-12@1/plain", "gaps", "linkId", "linkid", names.CALCULATED),
             ("beacon-12@1/plain", "gaps", ">= 2", ">= 9", names.CALCULATED),
             ("beacon-12@1/plain", "gaps", "'1'", "'nonesuch'", names.CALCULATED),
         ],
