@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 OF_STEPS = frozenset({"given-twice", "gate-unanswered", "contradiction"})
 """Codes of faults that lie between the two steps of an item, and not in one cell."""
 
