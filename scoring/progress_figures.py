@@ -221,13 +221,17 @@ def _figures(instrument: Instrument, scale: Scale, variant: str, norm: str | Non
 
 
 def _rules_from_memory(instrument: Instrument, scale: Scale, variant: str) -> tuple[str, ...]:
-    """The variant, the scale and whatever scales it is made of, as far as they rest on memory."""
+    """The variant, the scale, whatever scales it is made of, and what is skipped in them, as far as from memory."""
     below, waiting = {scale.id}, [scale.id]
+    items: set[str] = set()
     while waiting:
-        parts = instrument.scale(waiting.pop()).rule_for(variant).scales or ()
+        rule = instrument.scale(waiting.pop()).rule_for(variant)
+        parts = rule.scales or ()
+        items.update(rule.items or (), *(goal.items for goal in rule.goals or ()))
         waiting += [part for part in parts if part not in below]
         below.update(parts)
     names = {f"variant {variant}", *(f"scale {name}" for name in below)}
+    names |= {f"skip {skip.id}" for skip in instrument.skips if items.intersection(skip.items)}
     return tuple(name for name in instrument.review_of(variant) if name in names)
 
 

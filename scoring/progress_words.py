@@ -39,6 +39,7 @@ _LEFT_OUT: Final[dict[Reason, str]] = {
 _FROM_MEMORY: Final = {
     "variant": "how unanswered items are made up for",
     "scale": "how the scale is scored",
+    "skip": "what unanswered items count with after a skip",
     "reliable-change": "the measurement error",
     "cutoff": "the cutoff",
 }

@@ -43,6 +43,9 @@ class ProgressQuery(Closed):
         description="A norm sample of the scale to hold the client against; without it, the one that the definition "
         "names, or else the one that the rule of docs/progress.md finds",
     )
+    episode: uuid.UUID | None = Field(
+        default=None, description="Only responses of this episode of the client, so the baseline is the first of them"
+    )
 
 
 class ChartQuery(ProgressQuery):
@@ -245,7 +248,7 @@ class ProgressSeries(Closed):
     norms: list[NormChosen] = Field(description="Samples that the cutoffs between populations are computed from")
     needs_review: list[str] = Field(
         description="What the judgement rests on that is from memory and has to be checked: `variant …`, `scale …`, "
-        "`reliable-change`, `cutoff …` (the deciding one)"
+        "`skip …`, `reliable-change`, `cutoff …` (the deciding one)"
     )
     band: ReliableChangeBand | None
     baseline: MeasurementRead | None

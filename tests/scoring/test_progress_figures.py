@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import instruments
 from instruments import Instrument
+from instruments.loader import read_file
 from scoring.progress_figures import figures
 from scoring.reliable import ReliableChange
 from tests.scoring.test_progress import CUTOFF, FSFI, PARAMETERS, PHQ_9, invented, with_norms
@@ -173,6 +176,13 @@ def test_scale_made_of_a_scale_from_memory() -> None:
     made = Instrument.model_validate(content)
     assert figures(made, "total", "strict").needs_review == ("scale orgasm",)
     assert figures(made, "pain", "strict").needs_review == ()
+
+
+def test_skip_from_memory_is_named_for_the_scales_that_it_fills_in() -> None:
+    lamp = read_file(Path(__file__).parent.parent / "definitions_good" / "lamp-6@2.yaml")
+    assert figures(lamp, "ease", "five").needs_review == ("skip unlit",)
+    assert figures(lamp, "bother", "five").needs_review == ()
+    assert figures(lamp, "t-now", "five").needs_review == ()
 
 
 def test_clinical_norm_alone() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import instruments
+from instruments.loader import read_file
 from scoring.progress import progress
 from scoring.progress_words import direction, headline, how_often, left_out, summary, unchecked
 from tests.scoring.test_progress import CUTOFF, FSFI, PHQ_9, invented, measured, series
@@ -133,6 +136,13 @@ def test_what_rests_on_memory_is_said(code: str, scale: str, unsure: str) -> Non
     assert unchecked(found) == unsure
     assert summary(found).endswith(f" From memory, to be checked: {unsure}.") == bool(unsure)
     assert unchecked(progress(instrument, scale, [])) == "", "nothing is judged yet"
+
+
+def test_skip_from_memory_is_said() -> None:
+    lamp = read_file(Path(__file__).parent.parent / "definitions_good" / "lamp-6@2.yaml")
+    given = [measurement._replace(version=lamp.version) for measurement in series(9, 8, variant="five")]
+    found = progress(lamp, "ease", given)
+    assert unchecked(found) == "what unanswered items count with after a skip"
 
 
 def test_variant_from_memory_is_said_where_it_made_a_score_up() -> None:
