@@ -98,11 +98,12 @@ class Authoring:
         try:
             async with self.database.session(self._organisation_id) as session:
                 repository = InstrumentRepository(session, self._organisation_id)
-                if await repository.published(code, version) is not None:
-                    raise VersionTaken("It was published; what is published never changes. Take the next version.")
                 if await repository.count(InstrumentDraftRow) >= MOST_DRAFTS:
                     raise TooManyInstruments(f"There are {MOST_DRAFTS} drafts; delete one.")
                 await repository.add(row)
+                # only now: the row had to wait for whoever is publishing the draft that was there
+                if await repository.published(code, version) is not None:
+                    raise VersionTaken("It was published; what is published never changes. Take the next version.")
                 self.audit.record(session, "create-draft", RESOURCE, row.id)
         except IntegrityError as error:
             if error.orig is None or not isinstance(error.orig.__cause__, asyncpg.UniqueViolationError):

@@ -157,6 +157,26 @@ async def test_trail(people: People, tenant: Tenant, superuser: asyncpg.Connecti
     assert {(row["resource"], row["subject"]) for row in rows} == {("instrument", "admin-1")}
 
 
+async def test_a_draft_cannot_come_while_its_version_is_being_published(
+    people: People, service: asyncpg.Connection, superuser: asyncpg.Connection, tenant: Tenant
+) -> None:
+    await drafted(people.admin)
+    async with service.transaction():  # what publishing does, stopped before its end
+        await service.execute("select set_config('fathomline.organisation_id', $1, true)", str(tenant.id))
+        await service.execute("delete from instrument_draft")
+        await service.execute(
+            "insert into own_instrument values ($1, 'own-lamp', 1, $1, repeat('0', 64), '{}', '[]', now(), 's')",
+            tenant.id,
+        )
+        again = asyncio.create_task(people.admin.http.post(PATH, json=submission()))
+        waiting = "select count(*) from pg_locks where not granted"
+        while not await superuser.fetchval(waiting):
+            assert not again.done(), "it did not wait"
+            await asyncio.sleep(0.01)
+    problem(await again, 409, "instrument-version-taken")
+    assert await superuser.fetchval("select count(*) from instrument_draft where organisation_id = $1", tenant.id) == 0
+
+
 class TestKeptInMemory:
     async def test_it_is_bounded(self, people: People, opened: Database, tenant: Tenant) -> None:
         for version in (1, 2, 3):
