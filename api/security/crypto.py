@@ -142,6 +142,22 @@ def open_external_id(client_key: bytes, sealed: bytes, *, organisation_id: uuid.
     return _open(client_key, sealed, _row(b"external-id", organisation_id, client_id)).decode("utf-8")
 
 
+def seal_webhook_secret(keys: Keys, secret: bytes, *, organisation_id: uuid.UUID, webhook_id: uuid.UUID) -> bytes:
+    """The signing secret of an endpoint as it is stored: sealed with the wrapping key, bound to the endpoint's row."""
+    return _seal(keys.wrapping, secret, _row(b"webhook-secret", organisation_id, webhook_id))
+
+
+def open_webhook_secret(keys: Keys, sealed: bytes, *, organisation_id: uuid.UUID, webhook_id: uuid.UUID) -> bytes:
+    """The signing secret of an endpoint again.
+
+    Raises
+    ------
+    Unreadable
+        Another endpoint's secret, another master key, or altered bytes.
+    """
+    return _open(keys.wrapping, sealed, _row(b"webhook-secret", organisation_id, webhook_id))
+
+
 def normalise_external_id(text: str) -> str:
     """One spelling of an identifier: Unicode NFC without surrounding space. Case is kept, as it may tell two apart.
 
