@@ -1,6 +1,7 @@
 """Every table, imported in one place so that the metadata is whole: migrations and their check read it from here."""
 
 from api.authoring.tables import InstrumentDraftRow, OwnInstrumentRetirementRow, OwnInstrumentRow
+from api.care.tables import EpisodeRow, SessionRow
 from api.clients.tables import ClientRow
 from api.organisations.tables import OrganisationRow
 from api.records.tables import AuditEventRow, OutboxRow
@@ -11,6 +12,7 @@ __all__ = [
     "AlertRow",
     "AuditEventRow",
     "ClientRow",
+    "EpisodeRow",
     "IdempotencyKeyRow",
     "InstrumentDraftRow",
     "OrganisationRow",
@@ -19,5 +21,6 @@ __all__ = [
     "OwnInstrumentRow",
     "ResponseRow",
     "ScoreRow",
+    "SessionRow",
     "WordingPackRow",
 ]

@@ -36,6 +36,30 @@ async def make_client(connection: asyncpg.Connection, organisation_id: uuid.UUID
     return client_id
 
 
+async def make_episode(connection: asyncpg.Connection, organisation_id: uuid.UUID, client_id: uuid.UUID) -> uuid.UUID:
+    """An episode that began at `NOON` and goes on, with one session, over any connection that may; its id."""
+    episode_id = new_id()
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        await connection.execute(
+            "insert into episode (organisation_id, id, client_id, started_on, format, concerns, created_at, updated_at)"
+            " values ($1, $2, $3, $4::timestamptz::date, 'individual', '{}', $4, $4)",
+            organisation_id,
+            episode_id,
+            client_id,
+            NOON,
+        )
+        await connection.execute(
+            "insert into care_session (organisation_id, id, episode_id, held_at, held_on, created_at, updated_at)"
+            " values ($1, $2, $3, $4, $4::timestamptz::date, $4, $4)",
+            organisation_id,
+            new_id(),
+            episode_id,
+            NOON,
+        )
+    return episode_id
+
+
 async def make_wording(connection: asyncpg.Connection, organisation_id: uuid.UUID, **changes: Any) -> uuid.UUID:
     """A wording pack of an invented instrument, written over any connection that may; its id."""
     row: dict[str, Any] = {

@@ -36,6 +36,12 @@ class ClientRow(SQLModel, table=True):
     gender: str | None = Field(default=None, sa_type=Text)
     organs: list[str] | None = Field(default=None, sa_type=ARRAY(Text))
     partnered: bool | None = None
+    sex_registered_at_birth: str | None = Field(default=None, sa_type=Text)
+    orientation: str | None = Field(default=None, sa_type=Text)
+    relationship_structure: str | None = Field(default=None, sa_type=Text)
+    neurodivergence: list[str] | None = Field(default=None, sa_type=ARRAY(Text))
+    languages: list[str] | None = Field(default=None, sa_type=ARRAY(Text))
+    menopausal_stage: str | None = Field(default=None, sa_type=Text)
     research_consent: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
     updated_at: datetime = Field(sa_type=DateTime(timezone=True))

@@ -18,7 +18,7 @@ from scoring.progress import Measurement
 Rows = dict[str, dict[str, list[Measurement]]]
 """Measurements by instrument and scale."""
 
-_CALL: Final = "select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8)"
+_CALL: Final = "select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 
 
 async def measurements(
@@ -28,13 +28,14 @@ async def measurements(
     client_id: uuid.UUID,
     instrument: str | None,
     scale: str | None,
+    episode_id: uuid.UUID | None,
 ) -> Rows:
-    """A client's scores, of one instrument and scale or of all; that they were read is kept in the audit trail.
+    """A client's scores, of one instrument, scale and episode or of all; that they were read is in the audit trail.
 
     Raises
     ------
     NotFound
-        No such client in the principal's organisation.
+        No such client in the principal's organisation, or no such episode of the client.
     """
     async with pool.acquire() as connection:
         rows = await connection.fetch(
@@ -47,9 +48,10 @@ async def measurements(
             client_id,
             instrument,
             scale,
+            episode_id,
         )
     if not rows:
-        raise NotFound("There is no such client.")
+        raise NotFound("There is no such client." if episode_id is None else "There is no such client or episode.")
     found: Rows = {}
     if rows[0]["instrument"] is None:
         return found

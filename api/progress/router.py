@@ -33,10 +33,15 @@ def _content(media_type: str, schema: dict[str, Any]) -> dict[int | str, dict[st
 
 
 async def _rows(
-    request: Request, principal: Principal, client_id: uuid.UUID, instrument: str | None, scale: str | None
+    request: Request,
+    principal: Principal,
+    client_id: uuid.UUID,
+    instrument: str | None,
+    scale: str | None,
+    episode: uuid.UUID | None,
 ) -> Rows:
     pool = get_database(request).pool
-    return await measurements(pool, principal, request_id(request) or "", client_id, instrument, scale)
+    return await measurements(pool, principal, request_id(request) or "", client_id, instrument, scale, episode)
 
 
 @router.get(
@@ -55,7 +60,7 @@ async def read(
     """Every series of a client: change, how sure it is, and the figures and sources that rests on."""
     shelf = await library.shelf(principal.organisation_id, [query.instrument or ""])
     choice = service.choose(shelf, query)
-    rows = await _rows(request, principal, client_id, query.instrument, query.scale)
+    rows = await _rows(request, principal, client_id, query.instrument, query.scale, query.episode)
     shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, rows))
     found = {"client_id": client_id, **service.document(shelf, choice, rows)}
     return Response(orjson.dumps(found, option=orjson.OPT_UTC_Z), media_type="application/json")
@@ -66,7 +71,7 @@ async def _chart(
 ) -> dict[str, Any]:
     shelf = await library.shelf(principal.organisation_id, [query.instrument])
     instrument, choice = service.choose_one(shelf, query)
-    rows = await _rows(request, principal, client_id, instrument.code, choice.scale)
+    rows = await _rows(request, principal, client_id, instrument.code, choice.scale, query.episode)
     shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, rows))
     (series,) = service.series(shelf, instrument, choice, rows.get(instrument.code, {}))
     return series_chart(series, width=query.width)

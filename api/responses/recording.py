@@ -6,13 +6,17 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple, cast
+from typing import Final, Literal, NamedTuple, cast
 
 import asyncpg
 
 from api.db import ORGANISATION_SETTING
 
-Outcome = Literal["created", "replayed", "conflict", "client_unknown"]
+Outcome = Literal["created", "replayed", "conflict", "client_unknown", "episode_unknown", "outside_episode"]
+
+EPISODE_MARGIN: Final = 30
+"""Days before the first and after the last day of an episode in which an answer still belongs to it: intake forms are
+sent ahead of the first session, and the last ones come back late."""
 
 
 class ScoreToRecord(NamedTuple):
@@ -63,11 +67,14 @@ class ResponseToRecord:
     """Of which the instrument presumes one; None: it presumes none."""
     partner: bool = False
     """Whether it presumes one."""
-    outside: Sequence[str | None] = (None, None)
-    """What is added to the document's flags, as JSON, for a client without these organs, and for one without partner.
+    outside: Sequence[str | None] = (None, None, None)
+    """What is added to the document's flags, as JSON: for a client without these organs, for one without partner, and
+    in any case.
 
     ``flags`` is the document's last member.
     """
+    episode_id: uuid.UUID | None = None
+    """Which has to be the client's, and to span the day of ``answered_at`` (UTC) within a margin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,8 @@ class Recorded:
     """What became of it.
 
     ``created`` and ``replayed`` come with the id and the document of the kept response; ``conflict`` (the key was used
-    for another request) and ``client_unknown`` (also: of another organisation) with neither, and nothing was stored.
+    for another request), ``client_unknown`` (also: of another organisation), ``episode_unknown`` (also: of another
+    client) and ``outside_episode`` (answered too early or too late for it) with neither, and nothing was stored.
     """
 
     outcome: Outcome
@@ -83,7 +91,7 @@ class Recorded:
     document: str | None
 
 
-_CALL = f"select * from record_response({', '.join(f'${n}' for n in range(1, 31))})"  # noqa: S608  - only numbered placeholders
+_CALL = f"select * from record_response({', '.join(f'${n}' for n in range(1, 33))})"  # noqa: S608  - only numbered placeholders
 
 
 async def record(pool: asyncpg.Pool[asyncpg.Record], response: ResponseToRecord) -> Recorded:
@@ -160,4 +168,6 @@ def _arguments(response: ResponseToRecord) -> tuple[object, ...]:
         r.organs,
         r.partner,
         r.outside,
+        r.episode_id,
+        EPISODE_MARGIN,
     )

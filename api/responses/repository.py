@@ -11,6 +11,7 @@ from sqlalchemy import CursorResult, Executable, Text, cast, literal, select, tu
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.care.tables import EpisodeRow
 from api.clients.tables import ClientRow
 from api.responses.tables import ResponseRow
 
@@ -26,6 +27,13 @@ class Kept(NamedTuple):
     answered_at: datetime
     document: str
     answers: str
+
+
+class Wanted(NamedTuple):
+    """Which of a client's responses; None is any."""
+
+    instrument: str | None = None
+    episode_id: uuid.UUID | None = None
 
 
 class ResponseRepository:
@@ -62,13 +70,24 @@ class ResponseRepository:
         )
         return (await self._execute(query)).one_or_none() is not None
 
+    async def episode_exists(self, client_id: uuid.UUID, episode_id: uuid.UUID) -> bool:
+        """Whether the client has such an episode."""
+        query = select(literal(1)).where(
+            col(EpisodeRow.organisation_id) == self._organisation_id,
+            col(EpisodeRow.id) == episode_id,
+            col(EpisodeRow.client_id) == client_id,
+        )
+        return (await self._execute(query)).one_or_none() is not None
+
     async def newest(
-        self, client_id: uuid.UUID, instrument: str | None, before: tuple[datetime, uuid.UUID] | None, limit: int
+        self, client_id: uuid.UUID, wanted: Wanted, before: tuple[datetime, uuid.UUID] | None, limit: int
     ) -> Sequence[Kept]:
         """Responses of a client in the order of answering, newest first, from a place in that order on."""
         query = self._kept.where(col(ResponseRow.client_id) == client_id)
-        if instrument is not None:
-            query = query.where(col(ResponseRow.instrument) == instrument)
+        if wanted.instrument is not None:
+            query = query.where(col(ResponseRow.instrument) == wanted.instrument)
+        if wanted.episode_id is not None:
+            query = query.where(col(ResponseRow.episode_id) == wanted.episode_id)
         if before is not None:
             place = tuple_(col(ResponseRow.answered_at), col(ResponseRow.id))
             query = query.where(place < tuple_(literal(before[0]), literal(before[1])))

@@ -25,8 +25,8 @@ from api.query import only_known_parameters
 from api.records.audit import AuditDep, audit_of
 from api.responses import schemas, service
 from api.responses.idempotency import IdempotencyKeyInvalid, fingerprint, key_of
-from api.responses.recording import Recorded, record, recorded_before
-from api.responses.repository import ResponseRepository
+from api.responses.recording import EPISODE_MARGIN, Recorded, record, recorded_before
+from api.responses.repository import ResponseRepository, Wanted
 from api.security.principal import Principal, authenticate, require
 
 
@@ -54,6 +54,15 @@ PATH: Final = "/v1/responses"
 SCOPE: Final = "responses:write"
 Reader = Annotated[Principal, Depends(require("responses:read"))]
 _ABSENT: Final = object()
+_NOT_OF_EPISODE: Final[dict[str, tuple[str, str, str]]] = {
+    "episode_unknown": ("unknown-episode", "is the id of an episode of this client", "/episode_id"),
+    "outside_episode": (
+        "outside-episode",
+        f"is from {EPISODE_MARGIN} days before the first to {EPISODE_MARGIN} days after the last day of the episode; "
+        "leave episode_id out to keep the answers outside of any",
+        "/answered_at",
+    ),
+}
 
 _DECLARED: Final[dict[str, Any]] = {
     "x-scope": SCOPE,
@@ -159,6 +168,10 @@ async def _not_created(request: Request, recorded: Recorded, client_id: uuid.UUI
     if recorded.outcome == "conflict":
         await audit.refused("record", "response", None, "idempotency-key-reused")
         raise IdempotencyKeyReused("Use a new key for another form.")
+    if recorded.outcome in _NOT_OF_EPISODE:
+        code, detail, pointer = _NOT_OF_EPISODE[recorded.outcome]
+        await audit.refused("record", "client", client_id, code)
+        raise RequestInvalid(errors=[{"pointer": pointer, "code": code, "detail": detail}])
     await audit.refused("record", "client", client_id, "not-found")
     raise NotFound(
         service.UNKNOWN_CLIENT,
@@ -213,13 +226,16 @@ async def listed(
     instrument: Annotated[
         str | None, Query(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", description="Only responses to this instrument")
     ] = None,
+    episode: Annotated[uuid.UUID | None, Query(description="Only responses of this episode of the client")] = None,
     limit: Limit = DEFAULT_PAGE,
     cursor: Cursor = None,
 ) -> Response:
     """Responses of a client with their answers, newest answers first."""
-    text, more = await responses.page(client_id, instrument, cursor, limit)
+    text, more = await responses.page(client_id, Wanted(instrument, episode), cursor, limit)
     headers: dict[str, str] = {}
     if more is not None:
         path = f"/v1/clients/{client_id}/responses"
-        headers = next_link(path, {"instrument": instrument, "limit": limit}, more)
+        headers = next_link(
+            path, {"instrument": instrument, "episode": str(episode) if episode else None, "limit": limit}, more
+        )
     return Response(text, media_type="application/json", headers=headers)

@@ -7,11 +7,22 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+)
 from pydantic_core import PydanticCustomError
 
 from api.catalogue.schemas import ANSWERS_SCHEMA, ProvenanceRead, ResultRead
 from api.clients.codes import Setting
+from api.responses.recording import EPISODE_MARGIN
 
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 SKEW: Final = timedelta(minutes=5)
@@ -54,6 +65,17 @@ class ResponseCreate(BaseModel):
         json_schema_extra=ANSWERS_SCHEMA,
     )
     setting: Setting | None = Field(default=None, description="Where and how; see /v1/codes")
+    episode_id: uuid.UUID | None = Field(
+        default=None,
+        description="The client's episode that it belongs to: it was answered from "
+        f"{EPISODE_MARGIN} days before the first to {EPISODE_MARGIN} days after the last day of that",
+    )
+    partnered: StrictBool | None = Field(
+        default=None, description="Has a partner, as of these answers; goes before what is recorded of the client"
+    )
+    active: StrictBool | None = Field(
+        default=None, description="Whether there was sexual activity in the instrument's recall period"
+    )
 
 
 class ResponseRead(ResultRead):
@@ -61,7 +83,11 @@ class ResponseRead(ResultRead):
 
     id: uuid.UUID
     client_id: uuid.UUID
+    episode_id: uuid.UUID | None
+    outside_episode: bool = Field(description="It was recorded as belonging to no episode; none is guessed")
     setting: str | None
+    partnered: bool | None = Field(description="As told with these answers; null: not told")
+    active: bool | None = Field(description="In the recall period, as told with these answers; null: not told")
     answered_at: datetime
     recorded_at: datetime
     provenance: ProvenanceRead

@@ -17,7 +17,7 @@ from api.paging import decode_cursor, encode_cursor
 from api.problems import NotFound
 from api.records.audit import Audit
 from api.responses.recording import AlertToRecord, ResponseToRecord, ScoreToRecord
-from api.responses.repository import ResponseRepository
+from api.responses.repository import ResponseRepository, Wanted
 from api.responses.schemas import ResponseCreate
 from api.responses.situation import situation_of
 from api.security.principal import Principal
@@ -25,6 +25,7 @@ from instruments import Instrument
 
 UNKNOWN = "There is no such response."
 UNKNOWN_CLIENT = "There is no such client."
+UNKNOWN_EPISODE = "The client has no such episode."
 _JSON = orjson.OPT_UTC_Z
 
 
@@ -51,14 +52,18 @@ def prepare(
     document = {
         "id": response_id,
         "client_id": body.client_id,
+        "episode_id": body.episode_id,
+        "outside_episode": body.episode_id is None,
         "setting": body.setting,
+        "partnered": body.partnered,
+        "active": body.active,
         "answered_at": body.answered_at,
         "recorded_at": now,
         **result.document(),
         "provenance": catalogue.provenance(instrument),
     }
     document["flags"] = document.pop("flags")  # last, where the database adds what it knows of the client's situation
-    outside = situation_of(instrument)
+    outside = situation_of(instrument, body.partnered, body.active)
     return ResponseToRecord(
         organisation_id=principal.organisation_id,
         subject=principal.subject,
@@ -84,6 +89,7 @@ def prepare(
         organs=outside.organs,
         partner=outside.partner,
         outside=outside.flags,
+        episode_id=body.episode_id,
     )
 
 
@@ -131,20 +137,23 @@ class Responses:
         return identity | explanation.document()
 
     async def page(
-        self, client_id: uuid.UUID, instrument: str | None, cursor: str | None, limit: int
+        self, client_id: uuid.UUID, wanted: Wanted, cursor: str | None, limit: int
     ) -> tuple[bytes, str | None]:
         """JSON text of a page of a client's responses with their answers, newest first, and the next page's cursor.
 
         Raises
         ------
         NotFound
-            No such client in this organisation.
+            No such client in this organisation, or the client has no such episode.
         """
         before = None if cursor is None else decode_cursor(cursor)
         if not await self.repository.client_exists(client_id):
             await self.audit.refused("list-responses", "client", client_id, "not-found")
             raise NotFound(UNKNOWN_CLIENT)
-        rows = await self.repository.newest(client_id, instrument, before, limit + 1)
+        if wanted.episode_id is not None and not await self.repository.episode_exists(client_id, wanted.episode_id):
+            await self.audit.refused("list-responses", "client", client_id, "not-found")
+            raise NotFound(UNKNOWN_EPISODE)
+        rows = await self.repository.newest(client_id, wanted, before, limit + 1)
         self.audit.record(self.repository.session, "list-responses", "client", client_id)
         more = encode_cursor(rows[limit - 1].answered_at, rows[limit - 1].id) if len(rows) > limit else None
         # The stored text goes out as it is, with one member more: numbers are not read and written again.

@@ -1,4 +1,7 @@
-"""What an instrument presumes of a client's recorded situation, as the database holds it against the client's row."""
+"""What an instrument presumes of a client's situation.
+
+The database holds it against the client's row, and this module against what a response says of itself.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +10,41 @@ from typing import NamedTuple
 import orjson
 
 from instruments import Instrument
-from scoring.situation import Rule, outside_flags
+from scoring.result import Flag
+from scoring.situation import Situation, outside, outside_flags
 
 _KEPT = ("situation-to-record",)
 
 
 class SituationToRecord(NamedTuple):
-    """Organs of which one is presumed, whether a partner is, and the flags (JSON) for who has none: organs, partner."""
+    """What the client's row is held against: organs of which one is presumed, and whether a partner is.
+
+    With the flags (JSON): for who has none of the organs, for who has no partner, and for anybody.
+    """
 
     organs: list[str] | None
     partner: bool
     flags: list[str | None]
 
 
-def situation_of(instrument: Instrument) -> SituationToRecord:
-    """What is presumed, and what to say where that is not so; made once for a definition."""
+def situation_of(instrument: Instrument, partnered: bool | None, active: bool | None) -> SituationToRecord:
+    """What is presumed, and what to say where that is not so.
+
+    ``partnered`` and ``active`` are what the response says; what it says of a partner is not looked up any more.
+    """
     kept: SituationToRecord | None = instrument.compiled.get(_KEPT)
-    if kept is None:
-        organs = list(instrument.applicability.organs) or None
-        flags = [_flag(instrument, "outside-organs"), _flag(instrument, "outside-partner")]
-        kept = SituationToRecord(organs, instrument.applicability.partner != "not-needed", flags)
-        instrument.compiled[_KEPT] = kept
-    return kept
+    if kept is None:  # made once for a definition
+        flags = outside_flags(instrument)
+        kept = instrument.compiled[_KEPT] = SituationToRecord(
+            list(instrument.applicability.organs) or None,
+            "outside-partner" in flags,
+            [_json(flags[rule]) if rule in flags else None for rule in ("outside-organs", "outside-partner")] + [None],
+        )
+    if partnered is None and active is None:
+        return kept
+    told = ",".join(_json(flag) for flag in outside(instrument, Situation(partnered=partnered, active=active)))
+    return kept._replace(partner=kept.partner and partnered is None, flags=[*kept.flags[:2], told or None])
 
 
-def _flag(instrument: Instrument, rule: Rule) -> str | None:
-    flag = outside_flags(instrument).get(rule)
-    return None if flag is None else orjson.dumps(flag.document()).decode("utf-8")
+def _json(flag: Flag) -> str:
+    return orjson.dumps(flag.document()).decode("utf-8")

@@ -26,6 +26,7 @@ class ResponseRow(SQLModel, table=True):
     __tablename__ = "response"
     __table_args__ = (
         ForeignKeyConstraint(["organisation_id", "client_id"], ["client.organisation_id", "client.id"]),
+        ForeignKeyConstraint(["organisation_id", "episode_id"], ["episode.organisation_id", "episode.id"]),
         # A client's series of one instrument in time order.
         Index("ix_response_series", "client_id", "instrument", "answered_at"),
         CheckConstraint("jsonb_typeof(answers) = 'object'", name="answers_object"),
@@ -46,6 +47,7 @@ class ResponseRow(SQLModel, table=True):
     document: str = Field(sa_type=JSONText)
     """The exact text of the 201 body, which a replay and a later GET give again."""
     valid: bool
+    episode_id: uuid.UUID | None = None
 
 
 class ScoreRow(SQLModel, table=True):

@@ -377,7 +377,7 @@ async def test_one_statement(app: FastAPI, ehr: Person, monkeypatch: pytest.Monk
         monkeypatch.setattr(connection_class, name, noted)
     await series(ehr, client_id)
     statements = [query for query in asked if "pg_advisory_unlock_all" not in query]  # the pool cleaning up
-    assert statements == ["select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8)"]
+    assert statements == ["select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, $9)"]
 
 
 async def test_only_the_clients_rows_are_read(fresh_database: Urls) -> None:
@@ -393,8 +393,10 @@ async def test_only_the_clients_rows_are_read(fresh_database: Urls) -> None:
         clients = [await make_client(owner, organisation) for _ in range(40)]
 
         async def read(client_id: uuid.UUID, instrument: str | None, scale: str | None) -> int:
-            arguments = (organisation, "ehr-1", "ehr", "request-1", uuid.uuid4(), client_id, instrument, scale)
-            return len(await service.fetch("select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8)", *arguments))
+            arguments = (organisation, "ehr-1", "ehr", "request-1", uuid.uuid4(), client_id, instrument, scale, None)
+            return len(
+                await service.fetch("select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, $9)", *arguments)
+            )
 
         for client_id in clients[:12]:  # enough for a plan to be kept
             assert await read(client_id, "fsfi", "total") == 1

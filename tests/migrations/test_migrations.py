@@ -20,7 +20,7 @@ from api.organisations.repository import ensure_organisation
 from api.responses.recording import record
 from api.settings import Settings
 from tests.conftest import Urls
-from tests.factories import make_client, make_recording, make_wording
+from tests.factories import make_client, make_episode, make_recording, make_wording
 
 
 async def fill(url: str, settings: Settings, slug: str) -> None:
@@ -30,7 +30,9 @@ async def fill(url: str, settings: Settings, slug: str) -> None:
     try:
         organisation_id = await ensure_organisation(connection, slug, slug)
         client_id = await make_client(connection, organisation_id)
-        assert (await record(pool, make_recording(organisation_id, client_id))).outcome == "created"
+        episode_id = await make_episode(connection, organisation_id, client_id)
+        response = make_recording(organisation_id, client_id, episode_id=episode_id)
+        assert (await record(pool, response)).outcome == "created"
         await make_wording(connection, organisation_id)
     finally:
         await pool.close()

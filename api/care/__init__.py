@@ -1,0 +1,1 @@
+"""Courses of therapy: episodes, and the sessions held in them."""
