@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
@@ -28,6 +29,7 @@ CONCERNS: Final = "/v1/concerns"
 DRAFTS: Final = "instruments:write"
 """Scope of those who see drafts."""
 YAML: Final = "application/yaml"
+FHIR: Final = "application/fhir+json"
 
 _MADE_OF: Final[dict[str, Any]] = {
     "checksum": {"type": "string", "description": "SHA-256 of the definition's content; also the ETag"},
@@ -109,6 +111,40 @@ async def read_definition(
         return Response(await asyncio.to_thread(to_yaml, instrument), media_type=YAML, headers=headers)
     text = await asyncio.to_thread(service.definition, instrument)
     return Response(text, media_type="application/json", headers=headers)
+
+
+@router.get(
+    service.PATH + "/{code}/versions/{version}/questionnaire",
+    operation_id="readQuestionnaire",
+    response_class=Response,
+    responses=problems(NotFound, RequestInvalid)
+    | {
+        200: {
+            "description": "A FHIR R4 Questionnaire (Structured Data Capture) that a renderer scores by itself",
+            "content": {FHIR: {"schema": {"type": "object", "description": "Questionnaire"}}},
+            "headers": {"ETag": {"description": "SHA-256 of the content", "schema": {"type": "string"}}},
+        },
+        304: {"description": "Unchanged"},
+    },
+)
+async def read_questionnaire(
+    principal: Reader,
+    library: LibraryDep,
+    code: Code,
+    version: Annotated[int, Path(ge=1, le=2**31 - 1)],
+    variant: Annotated[str | None, Query(max_length=40, description="The definition's default unless given")] = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """The instrument as a form: weights on the options, scores and caseness rules as calculated FHIRPath.
+
+    Its texts are our own topics, never the published wording. What FHIR has no place for is in the definition.
+    """
+    instrument = await library.of_path(principal.organisation_id, code, version)
+    text = await asyncio.to_thread(service.questionnaire, instrument, variant)
+    headers = {"ETag": etag(hashlib.sha256(text).hexdigest()), "Cache-Control": "private, max-age=3600"}
+    if holds(if_none_match, headers["ETag"]):
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    return Response(text, media_type=FHIR, headers=headers)
 
 
 @router.post(

@@ -14,8 +14,9 @@ import orjson
 import scoring
 from api.catalogue import schemas
 from api.catalogue.own import OwnVersion
-from api.problems import AnswersInvalid, RequestInvalid
+from api.problems import AnswersInvalid, NotFound, RequestInvalid
 from instruments import Instrument, Listed
+from instruments.fhir import Unwritable, to_fhir
 
 PATH: Final = "/v1/instruments"
 SOFTWARE: Final = f"fathomline {installed('fathomline')}"
@@ -117,6 +118,26 @@ def definition(instrument: Instrument) -> bytes:
     document = _plain(instrument.model_dump(by_alias=True))
     document |= {"checksum": instrument.checksum, "needs_review": list(instrument.needs_review)}
     return orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
+
+
+def questionnaire(instrument: Instrument, variant: str | None) -> bytes:
+    """JSON text of the instrument as a FHIR Questionnaire, in our own topics.
+
+    Raises
+    ------
+    RequestInvalid
+        It has no such variant.
+    NotFound
+        It has so many skips that no Questionnaire can be made of it.
+    """
+    if variant is not None and variant not in instrument.variant_ids:
+        detail = f"has to be one of {', '.join(instrument.variant_ids)}"
+        fault = {"parameter": "variant", "in": "query", "code": "unknown-variant", "detail": detail}
+        raise RequestInvalid(errors=[fault])
+    try:
+        return orjson.dumps(to_fhir(instrument, variant=variant))
+    except Unwritable:
+        raise NotFound("This instrument has too many skips to be a Questionnaire.") from None
 
 
 def _plain(value: Any) -> Any:

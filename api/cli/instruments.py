@@ -1,4 +1,4 @@
-"""`fathomline instruments`: check, list and publish definitions, and their JSON Schema."""
+"""`fathomline instruments`: check, list and publish definitions, their JSON Schema, and forms made of them."""
 
 from __future__ import annotations
 
@@ -88,6 +88,28 @@ def listing() -> None:
     for code, entry in found.listed.items():
         table.add_row(code, "listed", entry.name, ", ".join(entry.concerns), entry.licence.status)
     _console().print(table)
+
+
+def questionnaire(
+    code: Annotated[str, typer.Argument(help="Code of the instrument.")],
+    version: Annotated[int | None, typer.Option(help="Its version; the newest if not given.")] = None,
+    variant: Annotated[str | None, typer.Option(help="A way to score; the definition's default if not given.")] = None,
+    left_out: Annotated[bool, typer.Option("--left-out", help="List what the Questionnaire does not say.")] = False,
+) -> None:
+    """Print an instrument as a FHIR R4 Questionnaire that a renderer scores by itself."""
+    import instruments
+
+    try:
+        found = instruments.load(code, version)
+    except instruments.UnknownInstrument as error:
+        raise UnusableInput(str(error)) from None
+    if variant is not None and variant not in found.variant_ids:
+        raise UnusableInput(f"{code} has no variant {variant!r}; it has {', '.join(found.variant_ids)}")
+    if left_out:
+        for each in instruments.not_expressed(found):
+            typer.echo(f"{each.name}: {each.why}")
+        return
+    typer.echo(json.dumps(instruments.to_fhir(found, variant=variant), indent=2, ensure_ascii=False))
 
 
 def publish(
@@ -259,5 +281,6 @@ def register(app: typer.Typer) -> None:
     group.command()(check)
     group.command()(schema)
     group.command("list")(listing)
+    group.command()(questionnaire)
     group.command()(publish)
     app.add_typer(group, name="instruments")

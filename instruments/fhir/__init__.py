@@ -2,7 +2,7 @@
 
 from instruments.fhir.limits import NotExpressed, not_expressed
 from instruments.fhir.notes import Note, QuestionnaireError, QuestionnaireFault, Reading
-from instruments.fhir.questionnaire import to_fhir
+from instruments.fhir.questionnaire import Unwritable, to_fhir
 from instruments.fhir.reading import from_fhir
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "QuestionnaireError",
     "QuestionnaireFault",
     "Reading",
+    "Unwritable",
     "from_fhir",
     "not_expressed",
     "to_fhir",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from instruments.conditions import ItemCondition
+from instruments.conditions import CountCondition, ItemCondition, ScaleCondition, leaves
 from instruments.fhir import names
 from instruments.fhir.answers import accepted, skip_variable
 from instruments.fhir.expressions import Expression, Writer
@@ -15,6 +15,12 @@ from instruments.schema import Instrument
 from instruments.wording import ItemWording, Pack, StepWording
 
 Json = dict[str, Any]
+MOST_FILLINGS = 20_000
+"""How often expressions may say what a skip fills in; each score says it of each of its items anew."""
+
+
+class Unwritable(ValueError):
+    """A definition whose expressions would become too long to be of use."""
 
 
 def to_fhir(
@@ -39,6 +45,8 @@ def to_fhir(
     ------
     KeyError
         The instrument has no such variant or form.
+    Unwritable
+        It has very many skips over very many items.
     """
     chosen = instrument.variant_ids[0] if variant is None else variant
     if chosen not in instrument.variant_ids:
@@ -85,6 +93,7 @@ class _Builder:
         self.loinc = instrument.loinc
 
     def questionnaire(self) -> Json:
+        self._bounded()
         instrument, chosen = self.instrument, next((v for v in self.instrument.variants if v.id == self.variant), None)
         title = self.wording.of_whole("title", self.form) if self.wording is not None else None
         name = instrument.code.upper().replace("-", "_")
@@ -113,6 +122,18 @@ class _Builder:
             found["extension"] = variables
         found["item"] = self._items()
         return found
+
+    def _bounded(self) -> None:
+        skips = {name: len(self.writer.answers.skips_of(name)) for name in self.writer.answers.items}
+        if not any(skips.values()):
+            return
+        looked_at = [name for rule in self.writer.rules.values() if rule.scales is None for name in rule.parts]
+        conditions = [rule.when for rule in self.instrument.caseness] + [rule.when for rule in self.instrument.skips]
+        for leaf in (leaf for condition in conditions for leaf in leaves(condition)):
+            if not isinstance(leaf, ScaleCondition):
+                looked_at += leaf.count if isinstance(leaf, CountCondition) else [leaf.item]
+        if sum(skips[name] for name in looked_at) > MOST_FILLINGS:
+            raise Unwritable(f"{self.instrument.code} has too many skips to be written as expressions")
 
     def _items(self) -> list[Json]:
         found: list[Json] = []

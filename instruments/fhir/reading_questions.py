@@ -16,6 +16,8 @@ from instruments.items import GATE, RATING
 Json = Mapping[str, Any]
 DEEPEST = 20
 MOST_LINKS = 2_000
+MOST_SCORES = 150
+"""A definition has at most 100 scales; trying a rule takes a while, so no end of them is tried."""
 _ITEM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,19}")
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,4}")
 _CHOICES = frozenset(("choice", "open-choice", "coding", "integer", "string"))
@@ -100,7 +102,10 @@ def read_questions(found: list[Linked], notes: Notes) -> Questions:
     for each in found:
         stem, _, step = each.link.rpartition(".")
         if extensions(each.found, names.CALCULATED):
-            questions.scored.append(each)
+            if len(questions.scored) < MOST_SCORES:
+                questions.scored.append(each)
+            else:
+                notes.add("dropped", each.pointer, f"only the first {MOST_SCORES} calculated items are read")
         elif stem in stems and step == GATE:
             _add(questions, stem, each, _two_steps(each, by_link[f"{stem}.{RATING}"]), notes)
         elif stem in stems and step == RATING:

@@ -17,6 +17,7 @@ from instruments.fhir.reading_questions import Linked, Questions, expression_of,
 from instruments.fhir.trial import Trial
 
 Json = dict[str, Any]
+MOST_SKIPS = 100
 _NAMES = re.compile(r"%(skip\d+)")
 _SHOWN = re.compile(r"\(%skip\d+(?: or %skip\d+)*\)\.not\(\)")
 
@@ -41,7 +42,8 @@ class Skips:
         for at, extension in enumerate(extensions(questionnaire, names.VARIABLE)):
             index = len(self.trial.skips)
             name, text = expression_of(extension) or (None, "")
-            inside = arguments(text, "iif") if name == skip_variable(index) and len(text) <= LONGEST else None
+            ours = name == skip_variable(index) and index < MOST_SKIPS and len(text) <= LONGEST
+            inside = arguments(text, "iif") if ours else None
             when = inside[0] if inside is not None and inside[1:] == ["true", "false"] else ""
             skip = self._skip(skip_variable(index), when)
             if skip is None or not self.trial.keeps_skip(skip | {"source": source, "evidence": "memory"}, when):

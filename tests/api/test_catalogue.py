@@ -227,3 +227,33 @@ class TestConcerns:
         problem(await stranger.get("/v1/concerns"), 401, "unauthenticated")
         problem(await people.researcher.http.get("/v1/concerns"), 403, "forbidden")
         assert faults(await people.ehr.http.get("/v1/concerns?q=x")) == [("q", "extra-forbidden")]
+
+
+class TestQuestionnaire:
+    async def test_is_what_the_package_makes(self, ehr: Person) -> None:
+        for code in CODES[::8]:
+            instrument = instruments.load(code)
+            for variant in instrument.variant_ids:
+                path = f"{PATH}/{code}/versions/{instrument.version}/questionnaire"
+                answer = await ehr.http.get(path, params={"variant": variant})
+                assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/fhir+json")
+                assert answer.json() == instruments.to_fhir(instrument, variant=variant)
+            assert (await ehr.http.get(path)).json() == instruments.to_fhir(instrument)
+
+    async def test_unchanged(self, ehr: Person) -> None:
+        path = f"{PATH}/fsfi/versions/1/questionnaire"
+        strict, prorated = [await ehr.http.get(path, params={"variant": variant}) for variant in ("strict", "prorated")]
+        assert strict.headers["ETag"] != prorated.headers["ETag"]
+        again = await ehr.http.get(path, headers={"If-None-Match": strict.headers["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        other = await ehr.http.get(path, headers={"If-None-Match": prorated.headers["ETag"]})
+        assert other.status_code == 200
+
+    async def test_refused(self, ehr: Person, stranger: httpx.AsyncClient, people: People) -> None:
+        path = f"{PATH}/fsfi/versions/1/questionnaire"
+        assert faults(await ehr.http.get(f"{path}?variant=nonesuch")) == [("variant", "unknown-variant")]
+        assert faults(await ehr.http.get(f"{path}?variant={'x' * 41}")) == [("variant", "string-too-long")]
+        for unknown in ("fsfi/versions/99", "nonesuch/versions/1"):
+            problem(await ehr.http.get(f"{PATH}/{unknown}/questionnaire"), 404, "not-found")
+        problem(await stranger.get(path), 401, "unauthenticated")
+        problem(await people.researcher.http.get(path), 403, "forbidden")

@@ -202,3 +202,25 @@ def test_only_faults_of_the_user_are_told_without_a_traceback(monkeypatch: pytes
     monkeypatch.setattr(api.cli, "application", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         api.cli.main()
+
+
+class TestQuestionnaire:
+    def test_is_printed(self, fathomline: CommandLine) -> None:
+        done = fathomline("instruments", "questionnaire", "fsfi", "--variant", "prorated")
+        assert done.status == 0
+        assert json.loads(done.out) == instruments.to_fhir(instruments.load("fsfi"), variant="prorated")
+
+    def test_what_it_leaves_out(self, fathomline: CommandLine) -> None:
+        done = fathomline("instruments", "questionnaire", "fsfi", "--left-out")
+        lines = done.out.splitlines()
+        assert len(lines) == len(instruments.not_expressed(instruments.load("fsfi")))
+        assert any(line.startswith("cutoff dysfunction: ") for line in lines)
+
+    @pytest.mark.parametrize(
+        ("options", "words"), [(["nonesuch"], "no instrument"), (["fsfi", "--variant", "x"], "strict, prorated")]
+    )
+    def test_refused(self, fathomline: CommandLine, options: list[str], words: str) -> None:
+        done = fathomline("instruments", "questionnaire", *options)
+        assert done.status == 2
+        assert words in done.err
+        assert done.out == ""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import instruments
-from instruments.fhir import names
+from instruments.fhir import names, questionnaire
 from instruments.fhir.reading_questions import extensions
 from instruments.schema import Instrument
 from tests.fhir.cases import ALL
@@ -140,6 +140,14 @@ def test_a_caseness_rule_with_the_id_of_an_item() -> None:
     base = LAMP.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     made = instruments.to_fhir(changed(caseness=[base["caseness"][0] | {"id": "3"}]))
     assert by_link(made)["case.3"]["type"] == "boolean"
+
+
+def test_no_end_of_skips_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    instrument, _ = ALL["beacon-12@1/plain"]
+    monkeypatch.setattr(questionnaire, "MOST_FILLINGS", 10)
+    with pytest.raises(questionnaire.Unwritable, match="beacon-12"):
+        instruments.to_fhir(instrument)
+    instruments.to_fhir(LAMP)  # it has none
 
 
 def test_what_is_not_expressed_is_named() -> None:

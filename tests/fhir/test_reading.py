@@ -391,6 +391,15 @@ class TestNearlyOurs:
         assert len(reading.definition.get("skips", ())) < 3
         assert any(pointer.startswith("/extension/") for pointer in kinds(reading, "dropped"))
 
+    def test_too_many_scores(self) -> None:
+        every = [
+            score(f"s{n}", "%resource.item.where(linkId in ('1' | '2')).answer.weight().sum()") for n in range(160)
+        ]
+        reading = instruments.from_fhir(form(*(question(n, ("0", 0), ("1", 1)) for n in "12"), *every))
+        # a definition has at most 100 scales, one of which is the trial's own
+        assert len(reading.definition["scales"]) == 99
+        assert len([pointer for pointer in kinds(reading, "dropped") if pointer.count("/") == 2]) == 160 - 99
+
     def test_two_calculated_expressions(self) -> None:
         questionnaire = made("lamp-3@1/strict")
         (ease,) = [item for item in questionnaire["item"] if item["linkId"] == "ease"]
