@@ -1,8 +1,8 @@
-"""The code lists of the API, read from `codes.yaml`: genders with the groups research may show, organs, settings."""
+"""The code lists of the API, read from `codes.yaml`; for genders also the groups that research may show."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Self
 
@@ -34,13 +34,21 @@ class CodeLists(BaseModel):
     gender: tuple[GenderCode, ...]
     organs: tuple[Code, ...]
     setting: tuple[Code, ...]
+    sex_registered_at_birth: tuple[Code, ...]
+    orientation: tuple[Code, ...]
+    relationship_structure: tuple[Code, ...]
+    neurodivergence: tuple[Code, ...]
+    menopausal_stage: tuple[Code, ...]
+    modality: tuple[Code, ...]
+    episode_format: tuple[Code, ...]
+    end_reason: tuple[Code, ...]
+    attendance: tuple[Code, ...]
     gender_unstated: str = Field(description="The gender group of a client whose gender is not recorded")
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        lists: tuple[Iterable[Code], ...] = (self.gender, self.organs, self.setting)
-        for codes in lists:
-            names = [code.code for code in codes]
+        for codes in dict(self).values():
+            names = [code.code for code in codes] if isinstance(codes, tuple) else []
             if len(set(names)) != len(names):
                 raise ValueError(f"a code occurs twice among {names}")
         return self
@@ -49,9 +57,24 @@ class CodeLists(BaseModel):
 CODES: Final = CodeLists.model_validate(
     yaml.safe_load(Path(__file__).with_name("codes.yaml").read_text(encoding="utf-8"))
 )
-GENDERS: Final = tuple(code.code for code in CODES.gender)
-ORGANS: Final = tuple(code.code for code in CODES.organs)
-SETTINGS: Final = tuple(code.code for code in CODES.setting)
+
+
+def _codes(listed: Sequence[Code]) -> tuple[str, ...]:
+    return tuple(code.code for code in listed)
+
+
+GENDERS: Final = _codes(CODES.gender)
+ORGANS: Final = _codes(CODES.organs)
+SETTINGS: Final = _codes(CODES.setting)
+SEXES: Final = _codes(CODES.sex_registered_at_birth)
+ORIENTATIONS: Final = _codes(CODES.orientation)
+RELATIONSHIPS: Final = _codes(CODES.relationship_structure)
+NEURODIVERGENCES: Final = _codes(CODES.neurodivergence)
+MENOPAUSAL_STAGES: Final = _codes(CODES.menopausal_stage)
+MODALITIES: Final = _codes(CODES.modality)
+EPISODE_FORMATS: Final = _codes(CODES.episode_format)
+END_REASONS: Final = _codes(CODES.end_reason)
+ATTENDANCES: Final = _codes(CODES.attendance)
 GENDER_GROUPS: Final = {code.code: code.group for code in CODES.gender}
 
 
@@ -78,3 +101,22 @@ def _one_of(codes: tuple[str, ...]) -> Callable[[str], str]:
 Gender = Annotated[str, AfterValidator(_one_of(GENDERS)), Field(json_schema_extra={"enum": list(GENDERS)})]
 Organ = Annotated[str, AfterValidator(_one_of(ORGANS)), Field(json_schema_extra={"enum": list(ORGANS)})]
 Setting = Annotated[str, AfterValidator(_one_of(SETTINGS)), Field(json_schema_extra={"enum": list(SETTINGS)})]
+Sex = Annotated[str, AfterValidator(_one_of(SEXES)), Field(json_schema_extra={"enum": list(SEXES)})]
+Orientation = Annotated[
+    str, AfterValidator(_one_of(ORIENTATIONS)), Field(json_schema_extra={"enum": list(ORIENTATIONS)})
+]
+Relationship = Annotated[
+    str, AfterValidator(_one_of(RELATIONSHIPS)), Field(json_schema_extra={"enum": list(RELATIONSHIPS)})
+]
+Neurodivergence = Annotated[
+    str, AfterValidator(_one_of(NEURODIVERGENCES)), Field(json_schema_extra={"enum": list(NEURODIVERGENCES)})
+]
+MenopausalStage = Annotated[
+    str, AfterValidator(_one_of(MENOPAUSAL_STAGES)), Field(json_schema_extra={"enum": list(MENOPAUSAL_STAGES)})
+]
+Modality = Annotated[str, AfterValidator(_one_of(MODALITIES)), Field(json_schema_extra={"enum": list(MODALITIES)})]
+EpisodeFormat = Annotated[
+    str, AfterValidator(_one_of(EPISODE_FORMATS)), Field(json_schema_extra={"enum": list(EPISODE_FORMATS)})
+]
+EndReason = Annotated[str, AfterValidator(_one_of(END_REASONS)), Field(json_schema_extra={"enum": list(END_REASONS)})]
+Attendance = Annotated[str, AfterValidator(_one_of(ATTENDANCES)), Field(json_schema_extra={"enum": list(ATTENDANCES)})]

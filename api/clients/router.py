@@ -130,7 +130,7 @@ _CODES_TAG: Final = etag(hashlib.sha256(_CODES).hexdigest())
     dependencies=[Depends(require("instruments:read"))],
 )
 async def codes(if_none_match: IfNoneMatch = None) -> Response:
-    """Every code list: genders with the groups that research shows, organs, settings."""
+    """Every code list that members of clients, episodes and responses come from; genders with research's groups."""
     headers = {"ETag": _CODES_TAG, "Cache-Control": "private, max-age=3600"}
     if holds(if_none_match, _CODES_TAG):
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)

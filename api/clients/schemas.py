@@ -19,10 +19,22 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from api.clients.codes import ORGANS, Gender, Organ
+from api.clients.codes import (
+    NEURODIVERGENCES,
+    ORGANS,
+    Gender,
+    MenopausalStage,
+    Neurodivergence,
+    Organ,
+    Orientation,
+    Relationship,
+    Sex,
+)
 from api.security.crypto import normalise_external_id
+from instruments.languages import canonical
 
 LONGEST_EXTERNAL_ID: Final = 200
+MOST_LANGUAGES: Final = 20
 OLDEST: Final = 120
 """Years of age beyond which a year of birth is taken for a typing mistake."""
 
@@ -62,10 +74,32 @@ def _plausible_year(year: int) -> int:
     return year
 
 
-def _once_each(organs: list[str]) -> list[str]:
-    if len(set(organs)) != len(organs):
-        raise PydanticCustomError("duplicate_code", "names each organ once")
-    return sorted(organs, key=ORGANS.index)
+def once_each(codes: list[str]) -> list[str]:
+    """A list as it is, in which nothing occurs twice.
+
+    Raises
+    ------
+    PydanticCustomError
+        Something does.
+    """
+    if len(set(codes)) != len(codes):
+        raise PydanticCustomError("duplicate_code", "names each once")
+    return codes
+
+
+def _organs_in_order(organs: list[str]) -> list[str]:
+    return sorted(once_each(organs), key=ORGANS.index)
+
+
+def _neurodivergence_in_order(codes: list[str]) -> list[str]:
+    return sorted(once_each(codes), key=NEURODIVERGENCES.index)
+
+
+def _language(tag: str) -> str:
+    try:
+        return canonical(tag)
+    except ValueError:
+        raise PydanticCustomError("unknown_language", "is a language tag (BCP 47), such as en or pt-BR") from None
 
 
 ExternalId = Annotated[
@@ -77,7 +111,10 @@ ExternalId = Annotated[
     ),
 ]
 BirthYear = Annotated[int, AfterValidator(_plausible_year), Field(description="Year only")]
-Organs = Annotated[list[Organ], AfterValidator(_once_each)]
+Organs = Annotated[list[Organ], AfterValidator(_organs_in_order)]
+Languages = Annotated[
+    list[Annotated[str, AfterValidator(_language)]], AfterValidator(once_each), Field(max_length=MOST_LANGUAGES)
+]
 
 
 class _Write(BaseModel):
@@ -88,6 +125,14 @@ class _Write(BaseModel):
     gender: Gender | None = None
     organs: Organs | None = Field(default=None, description="Present organs; null is not known, [] is none of the list")
     partnered: bool | None = None
+    sex_registered_at_birth: Sex | None = None
+    orientation: Orientation | None = None
+    relationship_structure: Relationship | None = None
+    neurodivergence: Annotated[list[Neurodivergence], AfterValidator(_neurodivergence_in_order)] | None = Field(
+        default=None, description="Diagnosed or self-identified; null is not known, [] is none"
+    )
+    languages: Languages | None = Field(default=None, description="BCP 47 tags, the preferred one first")
+    menopausal_stage: MenopausalStage | None = None
 
     @model_validator(mode="wrap")
     @classmethod
@@ -141,6 +186,12 @@ class ClientRead(BaseModel):
     gender: str | None = Field(description="Code; see /v1/codes")
     organs: list[str] | None = Field(description="Codes; see /v1/codes")
     partnered: bool | None
+    sex_registered_at_birth: str | None = Field(description="Code; see /v1/codes")
+    orientation: str | None = Field(description="Code; see /v1/codes")
+    relationship_structure: str | None = Field(description="Code; see /v1/codes")
+    neurodivergence: list[str] | None = Field(description="Codes; see /v1/codes")
+    languages: list[str] | None = Field(description="BCP 47 tags, the preferred one first")
+    menopausal_stage: str | None = Field(description="Code; see /v1/codes")
     research_consent: bool
     created_at: datetime
     updated_at: datetime

@@ -26,6 +26,12 @@ FULL: dict[str, Any] = {
     "gender": "nonbinary",
     "organs": ["vagina", "clitoris"],
     "partnered": True,
+    "sex_registered_at_birth": "intersex",
+    "orientation": "pansexual",
+    "relationship_structure": "open",
+    "neurodivergence": ["adhd"],
+    "languages": ["de-AT", "en"],
+    "menopausal_stage": "perimenopausal",
     "research_consent": True,
 }
 
