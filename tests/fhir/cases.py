@@ -62,15 +62,16 @@ def forms(instrument: Instrument, variant: str, count: int = EACH) -> list[Answe
         form: Answers = {}
         for item in items:
             form |= answered(item, chance, missing=missing, outside=outside)
-        for skip in instrument.skips:
-            if skip.holds_under(variant) and chance.random() < 0.7:
-                _pass_over(instrument, variant, form, chance)
+        if number % 2:
+            _pass_over(instrument, variant, form, chance)
         found.append(form)
     return found
 
 
 def _pass_over(instrument: Instrument, variant: str, form: Answers, chance: random.Random) -> None:
     """Answer the first questions with their lowest option, and leave out what a skip would fill in, or a part of it."""
+    if not instrument.skips:
+        return
     items = instrument.items_under(variant)
     passed = {name for skip in instrument.skips if skip.holds_under(variant) for name in skip.items}
     for item in items:

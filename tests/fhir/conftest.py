@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 import pytest
 
-from tests.fhir.node import FOLDER, chromium
+from tests.fhir.node import FOLDER, OLDEST, chromium, node_version
 
 REQUIRED = "FATHOMLINE_REQUIRE_BROWSER"
 
@@ -22,8 +21,8 @@ def lacking(what: str) -> None:
 @pytest.fixture(scope="session")
 def node() -> None:
     """Node with the packages of this folder, which `make setup` installs."""
-    if shutil.which("node") is None or not (FOLDER / "node_modules" / "fhirpath").is_dir():
-        lacking("Node or its packages are missing, so fhirpath.js is not compared (make setup)")
+    if node_version() < OLDEST or not (FOLDER / "node_modules" / "fhirpath").is_dir():
+        lacking(f"no Node {OLDEST} or newer, or not its packages, so fhirpath.js is not compared (make setup)")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
+OLDEST = 20
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def node_version() -> int:
+    """The first number of the version of Node that is installed; 0 without one."""
+    if shutil.which("node") is None:
+        return 0
+    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    return int(told.removeprefix("v").partition(".")[0])
 
 
 def chromium() -> str | None:

@@ -62,7 +62,6 @@ def compare(job: dict[str, Any], stage: Answers, result: dict[str, Any], where: 
     for name in result["hidden"]:  # what was not there to be clicked is passed over, or follows a yes
         extensions = [extension["url"] for extension in items[name]["extension"]]
         assert "enableWhen" in items[name] or ENABLE_WHEN in extensions, where
-        assert name not in answers, where
     for name in result["clicked"]:  # a click that a later one of the stage has hidden again is gone
         assert answers.get(name, stage[name]) == stage[name], where
     assert len(answers) > len(result["clicked"]) / 2, where
