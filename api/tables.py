@@ -6,6 +6,7 @@ from api.clients.tables import ClientRow
 from api.organisations.tables import OrganisationRow
 from api.records.tables import AuditEventRow, OutboxRow
 from api.responses.tables import AlertRow, IdempotencyKeyRow, ResponseRow, ScoreRow
+from api.webhooks.tables import WebhookDeliveryRow, WebhookRow
 from api.wordings.tables import WordingPackRow
 
 __all__ = [
@@ -22,5 +23,7 @@ __all__ = [
     "ResponseRow",
     "ScoreRow",
     "SessionRow",
+    "WebhookDeliveryRow",
+    "WebhookRow",
     "WordingPackRow",
 ]

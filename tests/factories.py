@@ -120,6 +120,33 @@ async def make_own_rows(connection: asyncpg.Connection, organisation_id: uuid.UU
             await connection.execute(statement, organisation_id)
 
 
+async def make_webhook(connection: asyncpg.Connection, organisation_id: uuid.UUID, **changes: Any) -> uuid.UUID:
+    """An endpoint with one delivery that waits, written over any connection that may; the endpoint's id."""
+    row: dict[str, Any] = {
+        "organisation_id": organisation_id,
+        "id": new_id(),
+        "url": "https://receiver.example/",
+        "enabled": True,
+        "secret_sealed": b"\0" * 60,
+        "created_at": NOON,
+        "updated_at": NOON,
+    } | changes
+    names = ", ".join(row)
+    places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        await connection.execute(f"insert into webhook ({names}) values ({places})", *row.values())  # noqa: S608  - names from tests
+        await connection.execute(
+            "insert into webhook_delivery (organisation_id, webhook_id, id, type, resource_id, occurred_at, state,"
+            " next_attempt_at) values ($1, $2, $3, 'response.recorded', $3, now(), 'pending', now())",
+            organisation_id,
+            row["id"],
+            new_id(),
+        )
+    webhook_id: uuid.UUID = row["id"]
+    return webhook_id
+
+
 def make_recording(organisation_id: uuid.UUID, client_id: uuid.UUID, **changes: Any) -> ResponseToRecord:
     """A response to record, of an invented instrument with two scales."""
     made = ResponseToRecord(

@@ -15,7 +15,7 @@ from api.db import Database
 from api.ids import new_id
 from api.responses.recording import AlertToRecord, record
 from tests.conftest import Tenant, Urls
-from tests.factories import NOON, make_client, make_episode, make_own_rows, make_recording, make_wording
+from tests.factories import NOON, make_client, make_episode, make_own_rows, make_recording, make_webhook, make_wording
 
 EXEMPT = {"alembic_version"}
 """Holds the schema's revision and nothing of anybody."""
@@ -101,6 +101,7 @@ async def fill(opened: Database, service: asyncpg.Connection, tenant: Tenant) ->
     await record(opened.pool, make_recording(tenant.id, client_id, alerts=(alert,)))
     await make_wording(service, tenant.id)
     await make_own_rows(service, tenant.id)
+    await make_webhook(service, tenant.id)
     await make_episode(service, tenant.id, client_id)
     return client_id
 

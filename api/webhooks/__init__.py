@@ -1,0 +1,1 @@
+"""Webhooks: endpoints of an organisation, and the delivery of the outbox to them by Standard Webhooks."""
