@@ -1,4 +1,6 @@
-"""Background jobs: what is done beside requests, by `fathomline worker`, with procrastinate on the same database.
+"""Background jobs: what is done beside requests, with procrastinate on the same database.
+
+They are run by `fathomline worker`, and inside `fathomline serve` unless that is told not to.
 
 A job may run twice (a worker was killed) and beside another of its kind, so each is written to be harmless then. Its
 arguments are ids, never what they stand for: they lie in tables without row-level security, in the schema `jobs`.
@@ -19,8 +21,14 @@ from procrastinate.worker import Worker
 
 from api import logging
 from api.db import CONNECT_TIMEOUT, driver_url
+from api.job_database import connector_of
+from api.metrics import Metrics
+from api.security import crypto
 from api.settings import Settings
-from api.startup import StartupError, checked_url
+from api.startup import StartupError, checked_url, derived_keys
+from api.webhooks import jobs as webhooks
+from api.webhooks.addresses import Reach
+from api.webhooks.sending import Sender
 
 HOURLY: Final = "17 * * * *"
 EVERY_TEN_MINUTES: Final = "*/10 * * * *"
@@ -29,6 +37,13 @@ BATCH: Final = 1_000
 
 GRACE: Final = 20.0
 """Seconds that jobs may still take once the worker is told to stop; then they are cancelled, and run again later."""
+
+GRACE_INSIDE: Final = 5.0
+"""The same inside the service, whose own requests have been waited for by then."""
+CONCURRENCY: Final = 8
+"""Jobs that a worker runs at once; they mostly wait for others."""
+PAUSE: Final = 10.0
+"""Seconds after which a worker inside the service that has failed is started again."""
 
 _SETTINGS: Final = "settings"
 
@@ -42,7 +57,7 @@ async def forget_idempotency_keys(context: JobContext, timestamp: int | None = N
     settings: Settings = context.additional_context[_SETTINGS]
     forgotten = 0
     while True:
-        async with _connector(context).pool.connection() as connection:
+        async with connector_of(context.app).pool.connection() as connection:
             cursor = await connection.execute(
                 "select forget_idempotency_keys(%s, %s)", (settings.idempotency_days, BATCH)
             )
@@ -62,8 +77,13 @@ async def resume_jobs(context: JobContext, timestamp: int | None = None) -> dict
     return {"resumed": len(stalled)}
 
 
-def application(url: str, settings: Settings) -> App:
-    """The jobs, on the database of ``url`` (the role of the service); opened by ``async with app.open_async()``."""
+def application(
+    url: str, settings: Settings, delivering: webhooks.Delivering | None = None, *, grace: float = GRACE
+) -> App:
+    """The jobs, on the database of ``url`` (the role of the service); opened by ``async with app.open_async()``.
+
+    ``grace`` is the seconds that jobs may still take once told to stop. Without ``delivering`` no webhook is sent.
+    """
     milliseconds = int(settings.statement_timeout * 1000)
     server_settings = {
         "application_name": "fathomline-worker",
@@ -78,21 +98,23 @@ def application(url: str, settings: Settings) -> App:
             "options": " ".join(f"-c {name}={value}" for name, value in server_settings.items()),
         },
         min_size=1,
-        max_size=4,
+        max_size=6,  # jobs hold one for a transaction at a time; one is for notifications
         timeout=5,  # nobody else waits for these connections: none within this time means no database
     )
     app = App(
         connector=connector,
         worker_defaults={
-            "additional_context": {_SETTINGS: settings},
+            "additional_context": {_SETTINGS: settings, webhooks.CONTEXT: delivering},
+            "concurrency": CONCURRENCY,
             "delete_jobs": "successful",
             "install_signal_handlers": False,
-            "shutdown_graceful_timeout": GRACE,
+            "shutdown_graceful_timeout": grace,
             "worker_middleware": [_told],
         },
     )
     for task, cron in ((forget_idempotency_keys, HOURLY), (resume_jobs, EVERY_TEN_MINUTES)):
         app.periodic(cron=cron)(app.task(name=task.__name__, pass_context=True)(task))
+    webhooks.register(app)
     return app
 
 
@@ -105,15 +127,52 @@ async def work(settings: Settings) -> None:
         The database must not be worked on (see `api.startup`), or it went away.
     EmbeddedError
         The embedded server cannot be had.
+    SettingsError
+        There is no master key, or it cannot be used.
     """
-    async with checked_url(settings) as url, _reached():
-        app = application(url, settings)
-        async with app.open_async():
-            for task in (resume_jobs, forget_idempotency_keys):
-                await app.configure_task(task.__name__).defer_async()
-            logging.logger.info("worker", state="ready")
-            await app.run_worker_async()
+    keys = derived_keys(settings)
+    async with checked_url(settings) as url, _reached(), delivering(settings, keys) as means:
+        await _run(application(url, settings, means))
     raise StartupError(_GONE)  # it ends of itself only when a part of it has failed
+
+
+async def beside(url: str, settings: Settings, keys: crypto.Keys, metrics: Metrics) -> None:
+    """Run jobs beside the service, in its process, until cancelled. A worker that fails is started again after a while.
+
+    Whatever happens here, the service goes on: its own database tells whether that is well.
+    """
+    while True:
+        try:
+            async with delivering(settings, keys, metrics) as means:
+                await _run(application(url, settings, means, grace=GRACE_INSIDE))
+        except Exception as error:  # the messages of these may quote an address
+            logging.logger.error("worker", state="failed", **logging.describe(error))
+        else:
+            logging.logger.error("worker", state="lost")
+        await asyncio.sleep(PAUSE)
+
+
+async def _run(app: App) -> None:
+    async with app.open_async():
+        for task in (resume_jobs, forget_idempotency_keys):
+            await app.configure_task(task.__name__).defer_async()
+        logging.logger.info("worker", state="ready")
+        watching = asyncio.create_task(webhooks.watch(app), name="webhooks")
+        try:
+            await app.run_worker_async()
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+
+
+@asynccontextmanager
+async def delivering(
+    settings: Settings, keys: crypto.Keys, metrics: Metrics | None = None
+) -> AsyncIterator[webhooks.Delivering]:
+    """What it takes to deliver webhooks, closed at the end."""
+    reach = Reach(tuple(settings.webhook_networks), settings.webhook_loopback)
+    async with Sender.open(reach) as sender:
+        yield webhooks.Delivering(sender, keys, metrics)
 
 
 _GONE: Final = "the worker has lost its database: start it again when that is back"
@@ -144,10 +203,3 @@ async def _told(call_next: Callable[[], Awaitable[Any]], context: JobContext, _:
     finally:
         line["milliseconds"] = round((time.perf_counter() - begun) * 1000, 1)
         (logging.logger.error if line["outcome"] == "failed" else logging.logger.info)("job", **line)
-
-
-def _connector(context: JobContext) -> PsycopgConnector:
-    connector = context.app.connector
-    if not isinstance(connector, PsycopgConnector):
-        raise TypeError("jobs need the connector that `application` makes")
-    return connector

@@ -32,6 +32,9 @@ class Metrics:
         )
         self.running = Gauge("fathomline_requests_running", "Requests being answered", registry=self.registry)
         self.forms = Counter("fathomline_forms", "Forms asked for", ["outcome"], registry=self.registry)
+        self.webhooks = Counter(
+            "fathomline_webhook_attempts", "Attempts to deliver a message", ["outcome"], registry=self.registry
+        )
         # Looking a child up by its labels costs more than counting; routes and statuses are few.
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 

@@ -11,7 +11,16 @@ import secrets
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MASTER_KEY_MIN_LENGTH = 43
@@ -94,6 +103,15 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=0, le=65_535, description="TCP port to listen on; 0: any free one")
     workers: int = Field(default=1, ge=1, le=256, description="Service processes that share the port")
+    worker: Literal["inside", "none"] = Field(
+        default="inside", description="Whether `fathomline serve` runs background jobs too"
+    )
+    webhook_networks: tuple[IPvAnyNetwork, ...] = Field(
+        default=(), description="Networks besides the public internet that webhooks may go to, a JSON list"
+    )
+    webhook_loopback: bool = Field(
+        default=False, description="Development only: webhooks may go to this machine, also by http"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged")
 
     @field_validator("database_url", "database_owner_url")

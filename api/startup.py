@@ -14,7 +14,7 @@ from api import embedded, migrate
 from api.db import CONNECT_TIMEOUT, ORGANISATION_SETTING, Database, driver_url, open_database
 from api.organisations.repository import ensure_organisation, find_organisation
 from api.security import crypto
-from api.settings import Settings
+from api.settings import Settings, SettingsError
 
 LEAST_VERSION = 15
 DEVELOPMENT_ORGANISATION = "demo"
@@ -22,6 +22,20 @@ DEVELOPMENT_ORGANISATION = "demo"
 
 class StartupError(Exception):
     """The database must not be served from; the message is one line and says what to do."""
+
+
+def derived_keys(settings: Settings) -> crypto.Keys:
+    """The keys that the master key of the settings gives.
+
+    Raises
+    ------
+    SettingsError
+        There is none, or it cannot be used.
+    """
+    try:
+        return crypto.derive(crypto.parse_master_key(settings.require_master_key().get_secret_value()))
+    except crypto.MasterKeyInvalid as error:
+        raise SettingsError(str(error)) from None
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import multiprocessing
@@ -11,6 +12,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -135,6 +137,27 @@ def _settle() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+@asynccontextmanager
+async def _jobs(app: FastAPI) -> AsyncIterator[None]:
+    """Background jobs beside the requests, where the settings want them here; ended before the database is left."""
+    settings: Settings = app.state.settings
+    if settings.worker == "none":
+        yield
+        return
+    running = asyncio.create_task(_work_beside(app, settings), name="jobs")
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def _work_beside(app: FastAPI, settings: Settings) -> None:
+    jobs = await asyncio.to_thread(import_module, "api.jobs")  # half a second that nobody who asks has to wait for
+    url = app.state.database.engine.url.render_as_string(hide_password=False)
+    await jobs.beside(url, settings, app.state.keys, app.state.metrics)
+
+
 def _telling(app: FastAPI, fill: Callable[[FastAPI], Awaitable[None]] | None = None) -> ASGIApp:
     """The application, whose failure to start is told in one line where the user can do something about it."""
     opened = app.router.lifespan_context
@@ -146,8 +169,9 @@ def _telling(app: FastAPI, fill: Callable[[FastAPI], Awaitable[None]] | None = N
             async with opened(started) as state:
                 if fill is not None:
                     await fill(started)
-                _settle()
-                yield state
+                async with _jobs(started):
+                    _settle()
+                    yield state
         except (SettingsError, StartupError, embedded.EmbeddedError) as error:
             failure.append(str(error))
             raise
