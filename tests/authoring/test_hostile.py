@@ -11,6 +11,7 @@ import re
 import sys
 import tokenize
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ import scoring
 from api.authoring.checking import MOST_FAULTS, Checked, Submission, check
 from api.catalogue.service import definition as served
 from instruments.budget import MOST_COMPILING, MOST_SCORING
+from instruments.fhir import Unwritable, to_fhir
 from instruments.loader import read_definition
 from instruments.schema import Instrument
 from instruments.writer import to_yaml
@@ -92,6 +94,8 @@ def works(instrument: Instrument) -> None:
             assert calls <= MOST_CALLS_TO_SCORE
             json.dumps(result.document(), allow_nan=False)
         scoring.explain(instrument, answers, variant=variant).document()
+        with suppress(Unwritable):  # refused for its skips, by name
+            json.dumps(to_fhir(instrument, variant=variant), allow_nan=False)
         for one in instrument.scales:
             json.dumps(progress(instrument, one.id, (), variant=variant).document(), allow_nan=False)
     json.loads(served(instrument))

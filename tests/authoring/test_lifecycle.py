@@ -285,6 +285,11 @@ class TestUse:
             assert answer.status_code == 200, answer.text
         research = await people.researcher.http.get("/v1/research/aggregates?instrument=own-lamp&scale=ease")
         assert (research.status_code, research.json()["instrument"]) == (200, "own-lamp")
+        form = (await people.ehr.http.get(f"{found['definition_url']}/questionnaire")).json()
+        assert (form["resourceType"], {"1", "2", "3"} <= {one["linkId"] for one in form["item"]}) == (
+            "Questionnaire",
+            True,
+        )
         detail = (await people.ehr.http.get(f"{PATH}/own-lamp")).json()
         assert [version["status"] for version in detail["versions"]] == ["published"]
 
