@@ -76,6 +76,9 @@ class Cutoff(Comparison, Scoped):
     scale: str
     meaning: str = Field(min_length=1, max_length=160)
     primary: bool = Field(default=True, description="reported with every result; others are listed only")
+    group: str | None = Field(
+        default=None, max_length=60, description="whom it holds for, where another cutoff of the scale is for others"
+    )
     sensitivity: Decimal | None = Field(default=None, ge=0, le=1)
     specificity: Decimal | None = Field(default=None, ge=0, le=1)
     accuracy_evidence: Evidence | None = Field(

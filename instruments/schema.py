@@ -166,11 +166,19 @@ class Instrument(Described):
             kept = self.compiled[key] = self._values_of(one) == self._values_of(other)
         return kept
 
-    def _values_of(self, variant: str) -> tuple[Any, ...]:
-        """All that the values of scores follow from."""
+    def only_missing_differs(self, variant: str) -> bool:
+        """Whether a complete form scores the same under some other variant that does not rest on memory."""
+        known = {one.id for one in self.variants if one.evidence != "memory"} - {variant}
+        return any(self._values_of(variant, complete=True) == self._values_of(one, complete=True) for one in known)
+
+    def _values_of(self, variant: str, *, complete: bool = False) -> tuple[Any, ...]:
+        """All that the values of scores follow from; of complete forms only, what does not speak of missing answers."""
         items = [(set(item.options), item.score_of) for item in self.items_under(variant)]
         skips = [(skip.when, skip.items, skip.answer) for skip in self.skips if skip.holds_under(variant)]
-        return items, skips, [scale.rule_for(variant) for scale in self.scales]
+        rules = [scale.rule_for(variant) for scale in self.scales]
+        if not complete:
+            return items, skips, rules
+        return items, [rule.model_dump(exclude={"missing"}) for rule in rules]
 
     @cached_property
     def checksum(self) -> str:

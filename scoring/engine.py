@@ -182,6 +182,7 @@ def _result(
     skipped: tuple[str, ...],
 ) -> Result:
     instrument = plan.instrument
+    alerts = [(alert, test.holds(values, points)) for alert, test in plan.alerts]
     return Result(
         instrument.code,
         instrument.version,
@@ -189,7 +190,8 @@ def _result(
         scores,
         {name: test.holds(values, points) for name, test in plan.caseness} if plan.caseness else {},
         flags,
-        tuple(alert for alert, test in plan.alerts if test.holds(values, points)) if plan.alerts else (),
+        tuple(alert for alert, raised in alerts if raised),
         plan.needs_review,
         skipped,
+        tuple(alert for alert, raised in alerts if raised is None),
     )

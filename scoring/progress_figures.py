@@ -11,7 +11,8 @@ Which cutoff decides the category, the first that there is of:
 A figure that somebody has seen goes before one that has yet to be checked, and c before a published cutoff of the same
 standing, as it belongs to the method. Samples that only the rule of :mod:`scoring.norms` put together are named, and
 so are the cutoffs between them, but these decide nothing: patients of another complaint, or the divorced, are clinical
-samples too. A caller who asks for a sample has it decide. A cutoff that no possible score could cross, or whose case
+samples too. A caller who asks for a sample has it decide. Of published cutoffs for different groups of people none
+decides. A cutoff that no possible score could cross, or whose case
 side contradicts the scale's direction, never decides.
 """
 
@@ -67,6 +68,11 @@ class ProgressCutoff:
         return tuple(choice.norm for choice in self.choices)
 
     @property
+    def group(self) -> str | None:
+        """Whom a published one holds for, where that is not everybody."""
+        return None if self.published is None else self.published.group
+
+    @property
     def deliberate(self) -> bool:
         """Whether its samples were put together by the definition or by whoever asked, and not by the rule."""
         return all(choice.by != "rule" for choice in self.choices)
@@ -89,6 +95,7 @@ class ProgressCutoff:
             "clinical_side": self.clinical_side,
             "decides": deciding,
             "meaning": self.meaning,
+            "group": self.group,
             "formula": self.formula,
             "warnings": list(self.warnings),
             "norms": [_norm_document(choice.norm, choice.by) for choice in self.choices],
@@ -148,7 +155,9 @@ class Figures:
     @cached_property
     def deciding(self) -> ProgressCutoff | None:
         """The cutoff that the category goes by; None: by reliable change alone."""
-        fit = [c for c in self.cutoffs if not c.warnings and c.deliberate]
+        groups = {c.published.group for c in self.cutoffs if c.published is not None} - {None}
+        # whose limit it is cannot be told from a score: of limits for different people none decides
+        fit = [c for c in self.cutoffs if not c.warnings and c.deliberate and (len(groups) < 2 or not c.group)]
         published = [c for c in fit if c.kind == "published"]
         a, b, c = ([one for one in fit if one.id == f"jacobson-truax-{kind}"] for kind in "abc")
         derived = [one for one in c if one.evidence == "derived"]

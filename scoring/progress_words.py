@@ -37,7 +37,8 @@ _LEFT_OUT: Final[dict[Reason, str]] = {
 
 
 _FROM_MEMORY: Final = {
-    "variant": "how unanswered items are made up for",
+    "variant": "the way to score",
+    "prorating": "how unanswered items are made up for",
     "scale": "how the scale is scored",
     "skip": "what unanswered items count with after a skip",
     "reliable-change": "the measurement error",
@@ -121,16 +122,17 @@ def summary(progress: Progress) -> str:
 def unchecked(progress: Progress) -> str:
     """What the judgement of a series rests on that is from memory; empty without a measurement to judge.
 
-    A variant counts where it made a score up for unanswered items: otherwise it changes nothing in what is seen.
+    A variant that only treats unanswered items otherwise counts where it made a score up for some: otherwise it changes
+    nothing in what is seen.
     """
     if progress.last is None:
         return ""
-    prorated = any(point["used"] and point["status"] == "prorated" for point in progress.points)
-    found = [
-        word
-        for name in progress.figures.needs_review
-        if (word := _FROM_MEMORY[name.partition(" ")[0]]) != _FROM_MEMORY["variant"] or prorated
-    ]
+    kinds = [name.partition(" ")[0] for name in progress.figures.needs_review]
+    if progress.instrument.only_missing_differs(progress.variant):
+        prorated = any(point["used"] and point["status"] == "prorated" for point in progress.points)
+        instead = ["prorating"] if prorated else []
+        kinds = [other for kind in kinds for other in (instead if kind == "variant" else [kind])]
+    found = [_FROM_MEMORY[kind] for kind in kinds]
     return ", ".join(dict.fromkeys(found))
 
 

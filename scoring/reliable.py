@@ -192,7 +192,8 @@ def reliable_change(
     bounds
         Lowest and highest possible score, in points.
     """
-    tied = (c for c in instrument.changes if c.scale == scale_id and c.kind == "reliable-change" and c.variants)
+    amounts = (c for c in instrument.changes if c.scale == scale_id and c.kind == "reliable-change")
+    tied = (c for c in amounts if c.variants and c.evidence != "derived")
     published = next((c for c in tied if c.holds_under(variant)), None)
     made: ReliableChange | PublishedChange
     warnings: list[str] = []

@@ -91,6 +91,10 @@ class AlertResult:
     severity: str
     items: tuple[str, ...]
 
+    def document(self) -> dict[str, Any]:
+        """The alert as plain data."""
+        return {"id": self.id, "meaning": self.meaning, "severity": self.severity, "items": list(self.items)}
+
 
 @dataclass(slots=True)
 class Result:
@@ -106,6 +110,8 @@ class Result:
     needs_review: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     """Items that a skip answered, in the order of the definition."""
+    undecided: tuple[AlertResult, ...] = ()
+    """Alerts that the unanswered items could still raise: silence about them is no all-clear."""
 
     @property
     def valid(self) -> bool:
@@ -121,9 +127,8 @@ class Result:
             "scores": {scale: score.document for scale, score in self.scores.items()},
             "caseness": self.caseness,
             "flags": [flag.document() for flag in self.flags],
-            "alerts": [
-                {"id": a.id, "meaning": a.meaning, "severity": a.severity, "items": list(a.items)} for a in self.alerts
-            ],
+            "alerts": [alert.document() for alert in self.alerts],
+            "alerts_undecided": [alert.document() for alert in self.undecided],
             "needs_review": list(self.needs_review),
             "skipped": list(self.skipped),
         }

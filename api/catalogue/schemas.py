@@ -98,6 +98,9 @@ class ResultRead(BaseModel):
     caseness: dict[str, bool | None] = Field(description="Rule to met, not met, or null: the answers do not decide it")
     flags: list[FlagRead]
     alerts: list[AlertRead]
+    alerts_undecided: list[AlertRead] = Field(
+        description="What the unanswered items could still raise: silence about them is no all-clear"
+    )
     needs_review: list[str] = Field(
         description="Rules behind this result that rest on memory and are to be checked, such as `variant prorated`"
     )

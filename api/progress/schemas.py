@@ -153,6 +153,7 @@ class ProgressCutoff(Closed):
     clinical_side: Literal["at_least", "at_most", "above", "below"]
     decides: bool = Field(description="The category goes by this one")
     meaning: str
+    group: str | None = Field(description="Whom a published one holds for, where there are others for other people")
     formula: str | None
     warnings: list[Literal["outside-scale", "populations-reversed", "against-direction"]]
     norms: list[NormUsed]

@@ -263,3 +263,31 @@ def test_an_alert_is_told_in_full() -> None:
     assert alert.keys() == {"id", "meaning", "severity", "items"}
     assert (alert["severity"], alert["items"]) == ("urgent", ["9"])
     assert alert["meaning"]
+
+
+class TestUndecidedAlerts:
+    """An unanswered item that could raise an alert is told: silence about it is no all-clear."""
+
+    def test_of_an_item(self) -> None:
+        phq = instruments.load("phq-9")
+        answers = {str(number): 0 for number in range(1, 9)}
+        (undecided,) = scoring.score(phq, answers).undecided
+        assert undecided.items == ("9",)
+        assert scoring.score(phq, answers).document()["alerts_undecided"][0]["id"] == undecided.id
+        assert scoring.score(phq, answers | {"9": 0}).undecided == ()
+        raised = scoring.score(phq, answers | {"9": 1})
+        assert (raised.undecided, [alert.id for alert in raised.alerts]) == ((), [undecided.id])
+
+    def test_of_a_scale(self) -> None:
+        iss = instruments.load("iss")
+        by_scale = {alert.id for alert in iss.alerts if getattr(alert.when, "scale", None) == "total"}
+        assert by_scale
+        unknown = {alert.id for alert in scoring.score(iss, {"15": 1}).undecided}
+        assert by_scale <= unknown
+
+    def test_every_instrument_with_an_alert_tells_when_nothing_is_answered(self) -> None:
+        for code in instruments.catalogue().codes:
+            instrument = instruments.load(code)
+            result = scoring.score(instrument, {})
+            held = [alert.id for alert in instrument.alerts if alert.holds_under(result.variant)]
+            assert [alert.id for alert in result.undecided] + [alert.id for alert in result.alerts] == held, code

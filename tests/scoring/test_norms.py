@@ -11,9 +11,9 @@ from instruments import Instrument
 from scoring.norms import choose_norms, role_of, usable_norms
 from scoring.progress import Change, progress
 from scoring.progress_figures import figures
-from scoring.progress_words import summary
+from scoring.progress_words import summary, unchecked
 from scoring.reliable import PublishedChange, ReliableChange
-from tests.scoring.test_progress import CUTOFF, NORM, changed, invented, series, with_norms
+from tests.scoring.test_progress import CUTOFF, NORM, changed, invented, measured, series, with_norms
 
 
 def sample(name: str, population: str = "clinical", **changes: Any) -> dict[str, Any]:
@@ -192,3 +192,63 @@ def test_roles() -> None:
         (norm,) = invented(norms=[sample("a", population)]).norms
         assert role_of(norm) == role
     assert usable_norms(invented(norms=[sample("a")]), "nonesuch", "prorated") == ()
+
+
+class TestGroups:
+    """Limits for different people: which of them somebody is, no score tells."""
+
+    def limits(self, *groups: str | None) -> list[dict[str, Any]]:
+        return [CUTOFF | {"id": f"limit-{n}", "at_least": 10 + n, "group": group} for n, group in enumerate(groups)]
+
+    @pytest.mark.parametrize(
+        ("groups", "decides"),
+        [
+            (["men", "women"], None),
+            (["men", "women", None], "limit-2"),
+            (["men", "men"], "limit-0"),
+            (["men"], "limit-0"),
+            ([None, None], "limit-0"),
+        ],
+    )
+    def test_of_limits_for_different_groups_none_decides(self, groups: list[str | None], decides: str | None) -> None:
+        found = figures(invented(cutoffs=self.limits(*groups)), "total", "prorated")
+        assert (found.deciding and found.deciding.id) == decides
+        assert [cutoff["group"] for cutoff in found.document["cutoffs"]] == groups
+
+    def test_a_form_for_one_group_has_its_limit(self) -> None:
+        csfq = instruments.load("csfq-14")
+        decides = {variant: figures(csfq, "total", variant).deciding for variant in csfq.variant_ids}
+        assert {variant: cutoff and cutoff.id for variant, cutoff in decides.items()} == {
+            "form-unstated": None,
+            "male-form": "total-male",
+            "female-form": "total-female",
+        }
+
+
+def test_a_derived_threshold_that_is_tied_to_a_variant_is_no_published_one() -> None:
+    found = figures(TestPublishedThreshold().made(evidence="derived"), "total", "strict").reliable_change
+    assert isinstance(found, ReliableChange)
+
+
+class TestUncheckedVariant:
+    """A way to score that rests on memory is said, unless it treats unanswered items otherwise and there were none."""
+
+    def said(self, instrument: Instrument, variant: str, status: str = "complete") -> str:
+        found = progress(instrument, "total", [measured(20, variant=variant, status=status)])
+        return unchecked(found)
+
+    def test_prorating(self) -> None:
+        phq = instruments.load("phq-9")
+        assert self.said(phq, "prorated") == ""
+        assert self.said(phq, "prorated", "prorated") == "how unanswered items are made up for"
+
+    def test_another_coding(self) -> None:
+        code, variant = next(
+            (code, one.id)
+            for code in instruments.catalogue().codes
+            for instrument in [instruments.load(code)]
+            for one in instrument.variants
+            if one.evidence == "memory" and "total" in [scale.id for scale in instrument.scales]
+            and not instrument.only_missing_differs(one.id)
+        )  # fmt: skip
+        assert "the way to score" in self.said(instruments.load(code), variant)
