@@ -26,6 +26,12 @@ class GenderCode(Code):
     group: str = Field(pattern=r"^[a-z][a-z-]{0,39}$")
 
 
+class EventCode(Code):
+    """A type of event: what it is about, a dot, and what happened to it."""
+
+    code: str = Field(pattern=r"^[a-z][a-z_]*\.[a-z][a-z_]*$", max_length=60)
+
+
 class CodeLists(BaseModel):
     """Every code list."""
 
@@ -43,6 +49,7 @@ class CodeLists(BaseModel):
     episode_format: tuple[Code, ...]
     end_reason: tuple[Code, ...]
     attendance: tuple[Code, ...]
+    webhook_event: tuple[EventCode, ...]
     gender_unstated: str = Field(description="The gender group of a client whose gender is not recorded")
 
     @model_validator(mode="after")
@@ -75,6 +82,7 @@ MODALITIES: Final = _codes(CODES.modality)
 EPISODE_FORMATS: Final = _codes(CODES.episode_format)
 END_REASONS: Final = _codes(CODES.end_reason)
 ATTENDANCES: Final = _codes(CODES.attendance)
+EVENTS: Final = _codes(CODES.webhook_event)
 GENDER_GROUPS: Final = {code.code: code.group for code in CODES.gender}
 
 
@@ -120,3 +128,4 @@ EpisodeFormat = Annotated[
 ]
 EndReason = Annotated[str, AfterValidator(_one_of(END_REASONS)), Field(json_schema_extra={"enum": list(END_REASONS)})]
 Attendance = Annotated[str, AfterValidator(_one_of(ATTENDANCES)), Field(json_schema_extra={"enum": list(ATTENDANCES)})]
+Event = Annotated[str, AfterValidator(_one_of(EVENTS)), Field(json_schema_extra={"enum": list(EVENTS)})]
