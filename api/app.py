@@ -16,6 +16,7 @@ import api.logging
 from api import problems
 from api.authoring.router import YAML_PATH as DRAFTS
 from api.authoring.router import router as authoring
+from api.care.router import router as care
 from api.catalogue.library import Library
 from api.catalogue.own import OwnInstruments
 from api.catalogue.router import router as catalogue
@@ -32,10 +33,11 @@ from api.query import only_known_parameters
 from api.research.router import router as research
 from api.responses.router import recording
 from api.responses.router import router as responses
-from api.security import crypto, issuer, keys, tokens
+from api.security import issuer, keys, tokens
 from api.security.principal import Authenticator, RateLimit
 from api.settings import Settings, SettingsError
-from api.startup import service_database
+from api.startup import derived_keys, service_database
+from api.webhooks.router import router as webhooks
 from api.wordings.router import YAML_PATH as WORDINGS
 from api.wordings.router import router as wordings
 
@@ -44,11 +46,13 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     health,
     catalogue,
     clients,
+    care,
     responses,
     progress,
     research,
     wordings,
     authoring,
+    webhooks,
 )
 """Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares.
 The one that is asked most comes first: they are tried in this order."""
@@ -56,6 +60,9 @@ The one that is asked most comes first: they are tried in this order."""
 MOST_CHECKS: Final = 16
 MOST_CHECKS_OF_ONE: Final = 2
 """Definitions being checked at once in this process: in all, and of one organisation."""
+MOST_READ: Final = 64
+MOST_READ_OF_ONE: Final = 16
+"""Large bodies and YAML being read, and wording being looked through: the largest take half a second."""
 
 _DESCRIPTION: Final = (
     "Outcome measurement for therapy: validated questionnaires scored as published, and their progress."
@@ -87,14 +94,15 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(BodyGuard, largest=settings.max_body, deepest=settings.max_json_depth, yaml=(WORDINGS, DRAFTS))
+    yaml = {WORDINGS: "wordings:write", DRAFTS: "instruments:write"}
+    app.add_middleware(BodyGuard, largest=settings.max_body, deepest=settings.max_json_depth, yaml=yaml)
     app.add_middleware(Shell, metrics=app.state.metrics)  # added last, so it is the outermost
     return app
 
 
 async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None:
     api.logging.configure(settings.log_level)
-    app.state.keys = _derived_keys(settings)
+    app.state.keys = derived_keys(settings)
     app.state.development_issuer = _development_issuer(settings)
     http = await stack.enter_async_context(httpx.AsyncClient(timeout=keys.FETCH_TIMEOUT, follow_redirects=False))
     issuer_named = trusted_issuers(settings, app.state.development_issuer, http)
@@ -106,6 +114,8 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     app.state.library = Library(own)
     app.state.authoring = Lane("authoring", most=MOST_CHECKS, most_of_one=MOST_CHECKS_OF_ONE)
     stack.callback(app.state.authoring.close)
+    app.state.reading = Lane("reading", most=MOST_READ, most_of_one=MOST_READ_OF_ONE)
+    stack.callback(app.state.reading.close)
 
     async def organisation_id(slug: str) -> uuid.UUID | None:
         async with database.pool.acquire() as connection:
@@ -119,13 +129,6 @@ def _development_issuer(settings: Settings) -> issuer.DevelopmentIssuer | None:
     try:
         return issuer.load(settings.data, create=True) if settings.development_issuer else None
     except issuer.IssuerError as error:
-        raise SettingsError(str(error)) from None
-
-
-def _derived_keys(settings: Settings) -> crypto.Keys:
-    try:
-        return crypto.derive(crypto.parse_master_key(settings.require_master_key().get_secret_value()))
-    except crypto.MasterKeyInvalid as error:
         raise SettingsError(str(error)) from None
 
 

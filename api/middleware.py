@@ -10,12 +10,14 @@ import json
 import re
 import secrets
 import time
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import logging
+from api.lane import Lane
 from api.metrics import METHODS, Metrics
 from api.problems import (
     BodyMalformed,
@@ -28,10 +30,13 @@ from api.problems import (
     problem_for,
 )
 from api.security import strict
+from api.security.principal import Principal
 from instruments.reading import NotReadable, read_yaml
 
 BODY_TIMEOUT: Final = 30.0
 """Seconds in which a body has to arrive."""
+LARGE: Final = 1 << 16
+"""Bytes from which on a body is read in a thread: a megabyte takes up to a quarter of a second."""
 PROTECTED: Final = "/v1/"
 """Below this path a body is read only from somebody whose token has been accepted."""
 QUIET_PATHS: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
@@ -133,12 +138,13 @@ class Shell:
 class BodyGuard:
     """Takes a body in only if it is JSON of an acceptable size that has one meaning and can be stored.
 
-    Where one of ``yaml`` matches the whole path, a body may be YAML instead, read as strictly. The parsed body is left
-    in the request's state as `json`, so that the hot path need not parse it again; `yaml` is there too where it was
-    YAML. A body under `/v1/` is not even read before the token has been accepted.
+    Where one of ``yaml`` matches the whole path, a body may be YAML instead, read as strictly, from those who have the
+    scope that stands beside it. The parsed body is left in the request's state as `json`, so that the hot path need not
+    parse it again; `yaml` is there too where it was YAML. A body under `/v1/` is not even read before the token has
+    been accepted.
     """
 
-    def __init__(self, app: ASGIApp, *, largest: int, deepest: int, yaml: tuple[re.Pattern[str], ...] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, largest: int, deepest: int, yaml: Mapping[re.Pattern[str], str]) -> None:
         self.app = app
         self.largest = largest
         self.deepest = deepest
@@ -198,25 +204,37 @@ class BodyGuard:
             )
         media_type = _header(scope, b"content-type") or b""
         if _JSON.fullmatch(media_type) is None:
-            if _YAML.fullmatch(media_type) is not None and any(path.fullmatch(scope["path"]) for path in self.yaml):
-                # in a thread, as it takes some hundred times as long as JSON
-                scope["state"]["json"] = await asyncio.to_thread(_read_yaml, body, self.deepest)
-                scope["state"]["yaml"] = True
+            allowed = next((of for path, of in self.yaml.items() if path.fullmatch(scope["path"])), None)
+            if _YAML.fullmatch(media_type) is not None and allowed is not None:
+                # it takes some hundred times as long as JSON: in a thread, and from nobody who is refused afterwards
+                principal: Principal = scope["state"]["principal"]
+                principal.allow(allowed)
+                scope["state"] |= {"json": await self._apart(scope, _read_yaml, body), "yaml": True}
                 return
             raise MediaTypeUnsupported(
                 "Send the body as application/json in UTF-8.", headers={"Accept": "application/json"}
             )
-        try:
-            value, found = strict.read(body, self.deepest)
-        except strict.NotStrict as error:
-            raise RequestInvalid(errors=[{"pointer": "", "code": error.code, "detail": str(error)}]) from None
-        except json.JSONDecodeError as error:
-            raise BodyMalformed(f"The JSON breaks off at line {error.lineno}, column {error.colno}.") from None
-        except ValueError:
-            raise BodyMalformed("The body is not UTF-8.") from None
-        if found:
-            raise RequestInvalid(errors=found)
-        scope["state"]["json"] = value
+        large = len(body) > LARGE
+        scope["state"]["json"] = await self._apart(scope, _read_json, body) if large else _read_json(body, self.deepest)
+
+    async def _apart(self, scope: Scope, read: Callable[[bytes, int], Any], body: bytes) -> Any:
+        """Read in a thread what would keep all other requests waiting."""
+        reading: Lane = scope["app"].state.reading
+        return await reading.run(scope["state"].get("organisation_id"), read, body, self.deepest)
+
+
+def _read_json(body: bytes, deepest: int) -> Any:
+    try:
+        value, found = strict.read(body, deepest)
+    except strict.NotStrict as error:
+        raise RequestInvalid(errors=[{"pointer": "", "code": error.code, "detail": str(error)}]) from None
+    except json.JSONDecodeError as error:
+        raise BodyMalformed(f"The JSON breaks off at line {error.lineno}, column {error.colno}.") from None
+    except ValueError:
+        raise BodyMalformed("The body is not UTF-8.") from None
+    if found:
+        raise RequestInvalid(errors=found)
+    return value
 
 
 def _read_yaml(body: bytes, deepest: int) -> Any:

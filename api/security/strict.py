@@ -129,6 +129,10 @@ def faults(data: bytes, value: Any, deepest: int) -> list[dict[str, str]]:
 
 def unfit(value: Any, deepest: int) -> list[dict[str, str]]:
     """The same without the quick look: for values that were read from another format than JSON."""
+    return [] if _fits([value], deepest + 1) else _looked_for(value, deepest)
+
+
+def _looked_for(value: Any, deepest: int) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     waiting: list[tuple[Any, str, int]] = [(value, "", 1)]
     while waiting and len(found) < _ENOUGH_FAULTS:
@@ -152,6 +156,25 @@ def unfit(value: Any, deepest: int) -> list[dict[str, str]]:
         elif isinstance(here, list):
             waiting.extend((inner, f"{where}/{at}", depth + 1) for at, inner in enumerate(here))
     return found
+
+
+def _fits(value: dict[str, Any] | list[Any], levels: int) -> bool:
+    """Whether nothing below is unfit, within ``levels``: most values are fit, and their pointers are never needed."""
+    if isinstance(value, dict):
+        for name in value:
+            if _text_fault(name) is not None:
+                return False
+    for inner in value.values() if isinstance(value, dict) else value:
+        kind = type(inner)
+        if kind is str:
+            if _text_fault(inner) is not None:
+                return False
+        elif kind is int or kind is float:
+            if _number_fault(inner) is not None:
+                return False
+        elif (kind is dict or kind is list) and (levels == 1 or not _fits(inner, levels - 1)):
+            return False
+    return True
 
 
 def _text_fault(text: str) -> tuple[str, str] | None:

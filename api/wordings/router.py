@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Annotated, Any, Final
 
@@ -12,6 +11,7 @@ from api.catalogue.library import LibraryDep
 from api.catalogue.service import PATH
 from api.conditional import IfMatch, IfNoneMatch, holds
 from api.db import SessionDep
+from api.lane import Lane
 from api.openapi import declare
 from api.paging import DEFAULT_PAGE, Cursor, Limit, next_link
 from api.problems import (
@@ -143,7 +143,9 @@ async def _put(request: Request, wordings: Wordings, named: Named, if_match: str
     given = request.scope["state"].get("json")
     instrument, key = await wordings.find(named)
     # in a thread: looking through a megabyte of text would keep all others waiting
-    submission = await asyncio.to_thread(read_submission, instrument, key.variant, key.language, given)
+    reading: Lane = request.app.state.reading
+    organisation_id = wordings.repository.organisation_id
+    submission = await reading.run(organisation_id, read_submission, instrument, key.variant, key.language, given)
     row = await wordings.put(key, submission, if_match)
     made = status.HTTP_201_CREATED if if_match is None else status.HTTP_200_OK
     headers = {"ETag": service.tag_of(row), "Location": service.url_of(row)}

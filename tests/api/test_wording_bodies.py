@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 import asyncpg
 import pytest
 import yaml
+from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.app import MOST_READ_OF_ONE
+from api.lane import Lane
+from api.middleware import LARGE
 from tests.api.packs import FORM, LADDER_1, PATH, WHO_5, attestation, body, day, put
-from tests.api.people import Person, faults, problem
+from tests.api.people import People, Person, faults, problem
 from tests.conftest import Tenant
 from tests.invented import make_pack, make_questionnaire
 
@@ -67,6 +73,28 @@ class TestBodies:
         for method, path in (("POST", "/v1/clients"), ("POST", "/v1/instruments/who-5/score"), ("PUT", f"{PATH}/x")):
             answer = await admin.http.request(method, path, content=b"{}", headers={"Content-Type": "application/yaml"})
             problem(answer, 415, "media-type-unsupported")
+
+    async def test_yaml_is_read_only_from_those_who_may_send_it(self, people: People) -> None:
+        yaml_body = {"content": "a: [", "headers": {"Content-Type": "application/yaml"}}
+        for person in (people.ehr, people.clinician, people.researcher):
+            problem(await person.http.put(PATH, **yaml_body), 403, "forbidden")
+            problem(await person.http.post("/v1/instruments/validate", **yaml_body), 403, "forbidden")
+        problem(await people.admin.http.put(PATH, **yaml_body), 400, "body-malformed")
+
+    async def test_no_more_than_some_are_read_at_once(self, admin: Person, app: FastAPI, tenant: Tenant) -> None:
+        go_on = threading.Event()
+        reading: Lane = app.state.reading
+        taken = [asyncio.create_task(reading.run(tenant.id, go_on.wait, 60)) for _ in range(MOST_READ_OF_ONE)]
+        await asyncio.sleep(0)
+        try:
+            for media_type, more in (("yaml", ""), ("json", ""), ("json", " " * LARGE)):
+                headers = {"Content-Type": f"application/{media_type}"}
+                answer = await admin.http.put(PATH, content=json.dumps(body()) + more, headers=headers)
+                problem(answer, 503, "service-unavailable")
+        finally:
+            go_on.set()
+            await asyncio.gather(*taken)
+        await put(admin)
 
     async def test_questionnaire(self, admin: Person) -> None:
         sent = {"attestation": attestation(), "questionnaire": make_questionnaire(WHO_5) | {"language": "EN"}}

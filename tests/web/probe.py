@@ -12,7 +12,8 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.app import create_app
+from api.app import MOST_READ, MOST_READ_OF_ONE, create_app
+from api.lane import Lane
 from api.problems import problems
 from api.security import issuer
 from api.security.principal import Authenticator, Principal, RateLimit, require
@@ -103,6 +104,7 @@ class Probe:
         self.issuer = issuer.load(data, create=True)
         limit = RateLimit(self.app.state.settings.rate_limit, self.app.state.settings.rate_burst)
         self.app.state.development_issuer = self.issuer
+        self.app.state.reading = Lane("reading", most=MOST_READ, most_of_one=MOST_READ_OF_ONE)
         self.app.state.authenticator = Authenticator(self.issuer.trusted(), self._organisation_id, limit)
 
     async def _organisation_id(self, slug: str) -> uuid.UUID | None:

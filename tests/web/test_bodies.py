@@ -341,6 +341,15 @@ def test_reading_a_body_is_reading_and_then_looking_for_faults(data: bytes) -> N
         assert repr(strict.read(data, 4)) == repr((value, strict.faults(data, value, 4)))
 
 
+@given(data=_texts(), deepest=st.integers(1, 5))
+def test_what_is_found_fit_has_no_faults_and_the_other_way_round(data: bytes, deepest: int) -> None:
+    try:
+        value = strict.loads(data)
+    except ValueError:
+        return
+    assert strict._fits([value], deepest + 1) == (strict._looked_for(value, deepest) == [])
+
+
 @pytest.mark.parametrize("number", ["1e999", "-1E+999", "1.5e999", "9007199254740992", "-9007199254740992", "9" * 30])
 @pytest.mark.parametrize("around", ["{}", " {}", "[{}]", "[1,{}]", "[1, {}]", '{{"a":{}}}', '{{"a": {}}}', "[\n{}\n]"])
 def test_no_number_out_of_range_takes_it(number: str, around: str) -> None:
