@@ -16,7 +16,6 @@ import api.logging
 from api import problems
 from api.authoring.router import YAML_PATH as DRAFTS
 from api.authoring.router import router as authoring
-from api.care.router import router as care
 from api.catalogue.library import Library
 from api.catalogue.own import OwnInstruments
 from api.catalogue.router import router as catalogue
@@ -46,7 +45,6 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     health,
     catalogue,
     clients,
-    care,
     responses,
     progress,
     research,
