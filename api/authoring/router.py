@@ -15,6 +15,7 @@ from api.authoring.problems import DefinitionInvalid, GoldenCasesFailed, TooMany
 from api.authoring.service import Authoring, submission_of, tag_of
 from api.authoring.submission import read_submission
 from api.authoring.tables import InstrumentDraftRow, OwnInstrumentRetirementRow, OwnInstrumentRow
+from api.catalogue.library import library_of
 from api.catalogue.schemas import ResultRead
 from api.catalogue.service import PATH, definition_url
 from api.conditional import IfMatch
@@ -61,7 +62,7 @@ _STALE: Final = (NotFound, PreconditionFailed, PreconditionRequired, RequestInva
 
 
 def _authoring(request: Request, principal: Writer, database: DatabaseDep, audit: AuditDep) -> Authoring:
-    return Authoring(database, audit, request.app.state.authoring)
+    return Authoring(database, audit, request.app.state.authoring, library_of(request).own.changed)
 
 
 AuthoringDep = Annotated[Authoring, Depends(_authoring)]

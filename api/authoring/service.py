@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -58,6 +58,8 @@ class Authoring:
     database: Database
     audit: Audit
     lane: Lane
+    changed: Callable[[uuid.UUID], None] = field(default=lambda _: None)
+    """Told of an organisation that has published or retired something."""
 
     @property
     def _organisation_id(self) -> uuid.UUID:
@@ -210,6 +212,7 @@ class Authoring:
             await repository.delete(row)
             await repository.add(made)
             self.audit.record(session, "publish", RESOURCE, made.id)
+        self.changed(self._organisation_id)
         return made
 
     async def retire(self, code: str, version: int) -> tuple[OwnInstrumentRow, OwnInstrumentRetirementRow]:
@@ -229,6 +232,7 @@ class Authoring:
             if await repository.retire(code, version, now, subject):
                 self.audit.record(session, "retire", RESOURCE, row.id)
             retirement = await repository.retirement(code, version)
+        self.changed(self._organisation_id)
         assert retirement is not None  # noqa: S101  - it was written above, or before
         return row, retirement
 

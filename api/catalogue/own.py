@@ -1,7 +1,7 @@
 """Published definitions of organisations, kept in memory as long as there is room.
 
 What is published never changes, so a kept definition cannot be out of date. Which versions there are and which of them
-are retired is read before each use, by one round trip.
+are retired is read before each use, by one round trip; lists remember it for some seconds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ MOST_PLANS: Final = 256
 """Compiled plans kept, one a variant. A plan keeps up to `scoring.shortcut.MOST_KEPT` scores, some 2 MB."""
 MOST_TEXT: Final = 4 << 20
 """Characters of definitions kept; in memory they are some twenty times that."""
+
+FRESH: Final = 5.0
+"""Seconds for which lists remember which own instruments there are; what this process changed shows at once."""
+MOST_TOLD: Final = 1_024
+"""Organisations whose lists are remembered."""
 
 _VERSIONS: Final = "select code, version, checksum, retired from read_own_instrument($1, $2)"
 _DEFINITION: Final = (
@@ -67,6 +73,7 @@ class OwnInstruments:
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._plans = self._text = 0
         self._coming: dict[Key, asyncio.Task[Instrument]] = {}
+        self._told: OrderedDict[uuid.UUID, tuple[float, dict[str, list[OwnVersion]]]] = OrderedDict()
         self._lane = Lane("own-instruments", most=1_024, most_of_one=128)
 
     async def versions(self, organisation_id: uuid.UUID, code: str) -> tuple[OwnVersion, ...]:
@@ -78,13 +85,32 @@ class OwnInstruments:
         return tuple(OwnVersion(*row[1:]) for row in rows)
 
     async def all(self, organisation_id: uuid.UUID) -> dict[str, list[OwnVersion]]:
-        """Every published version by code, newest first."""
-        async with self._pool.acquire() as connection:
-            rows = await connection.fetch(_VERSIONS, organisation_id, None)
+        """Every published version by code, newest first; for lists, as it was at most :data:`FRESH` seconds ago.
+
+        While the database does not answer, as it was when it last did.
+        """
+        asked_at, told = self._told.get(organisation_id, (-FRESH, None))
+        if told is not None and time.monotonic() - asked_at < FRESH:
+            return told
+        try:
+            async with self._pool.acquire() as connection:
+                rows = await connection.fetch(_VERSIONS, organisation_id, None)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            if told is None:
+                raise
+            return told
         found: dict[str, list[OwnVersion]] = {}
         for row in rows:
             found.setdefault(row[0], []).append(OwnVersion(*row[1:]))
+        self._told[organisation_id] = time.monotonic(), found
+        self._told.move_to_end(organisation_id)
+        if len(self._told) > MOST_TOLD:
+            self._told.popitem(last=False)
         return found
+
+    def changed(self, organisation_id: uuid.UUID) -> None:
+        """An organisation has published or retired something: its next list is asked for anew."""
+        self._told.pop(organisation_id, None)
 
     async def definition(self, organisation_id: uuid.UUID, code: str, version: OwnVersion) -> Instrument:
         """The definition of a version that :meth:`versions` told of, ready to score with."""

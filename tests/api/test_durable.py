@@ -134,7 +134,9 @@ class TestDatabaseGone:
             await asyncio.sleep(0.02)
         raise AssertionError("nobody waited for the table")
 
-    async def test_server_stops_and_comes_back(self, tmp_path: Path, settings: Settings) -> None:
+    async def test_server_stops_and_comes_back(
+        self, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         held = await asyncio.to_thread(acquire, tmp_path)
         await asyncio.to_thread(migrate.upgrade, held.url_owner)
         urls = Urls(held.url_service, held.url_owner, held.url_owner)
@@ -142,7 +144,9 @@ class TestDatabaseGone:
             ehr = Person(http)
             client_id = await ehr.client()
             first = await ehr.respond(client_id, key="first")
+            listed = await ehr.http.get("/v1/instruments")
             await asyncio.to_thread(held.close)
+            monkeypatch.setattr("api.catalogue.own.FRESH", -1.0)
             for answer in (
                 await ehr.respond(client_id, key="k"),
                 await ehr.http.get(f"/v1/clients/{client_id}"),
@@ -152,7 +156,8 @@ class TestDatabaseGone:
             ):
                 problem(answer, 503, "service-unavailable")
                 assert answer.headers["retry-after"]
-            assert (await ehr.http.get("/v1/instruments")).status_code == 200, "what needs no database goes on"
+            assert (await ehr.http.get("/v1/instruments")).content == listed.content, "from memory"
+            assert (await ehr.http.get("/v1/instruments/fsfi")).status_code == 200, "what needs no database goes on"
             with await asyncio.to_thread(acquire, tmp_path):
                 assert (await ehr.respond(client_id, key="k")).status_code == 201
                 assert (await ehr.respond(client_id, key="first")).content == first.content
