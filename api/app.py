@@ -16,6 +16,7 @@ import api.logging
 from api import problems
 from api.authoring.router import YAML_PATH as DRAFTS
 from api.authoring.router import router as authoring
+from api.care.router import router as care
 from api.catalogue.library import Library
 from api.catalogue.own import OwnInstruments
 from api.catalogue.router import router as catalogue
@@ -45,6 +46,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     health,
     catalogue,
     clients,
+    care,
     responses,
     progress,
     research,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -23,23 +20,10 @@ from pydantic_core import PydanticCustomError
 from api.catalogue.schemas import ANSWERS_SCHEMA, ProvenanceRead, ResultRead
 from api.clients.codes import Setting
 from api.responses.recording import EPISODE_MARGIN
+from api.times import EARLIEST, Moment
 
-EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 SKEW: Final = timedelta(minutes=5)
 """How far the caller's clock may be ahead of ours."""
-
-# A date alone, a number of seconds, or a time without its offset would each be read in more than one way.
-_RFC3339: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
-
-
-def _written_in_full(value: object) -> object:
-    if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
-        raise PydanticCustomError(
-            "time_format", "is a date and time with its offset (RFC 3339), such as 2020-05-17T09:30:00Z"
-        )
-    return value
 
 
 def _plausible(value: datetime) -> datetime:
@@ -59,7 +43,7 @@ class ResponseCreate(BaseModel):
     instrument: StrictStr = Field(description="Code of the instrument, such as `fsfi`")
     version: StrictInt | None = Field(default=None, ge=1, description="The newest unless given")
     variant: StrictStr | None = Field(default=None, description="The definition's default unless given")
-    answered_at: Annotated[AwareDatetime, BeforeValidator(_written_in_full), AfterValidator(_plausible)]
+    answered_at: Annotated[Moment, AfterValidator(_plausible)]
     answers: dict[str, Any] = Field(
         description="Item to the value of the chosen option; null and absent are both unanswered",
         json_schema_extra=ANSWERS_SCHEMA,

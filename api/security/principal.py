@@ -19,15 +19,17 @@ from api.problems import Forbidden, ServiceUnavailable, TooManyRequests, Unauthe
 from api.security import tokens
 from api.security.keys import KeysUnavailable
 
-_READ_CARE: Final = frozenset({"clients:read", "responses:read", "instruments:read", "progress:read"})
+_READ_CARE: Final = frozenset({"clients:read", "care:read", "responses:read", "instruments:read", "progress:read"})
+_WRITE_CARE: Final = frozenset({"clients:write", "care:write"})
 
 ROLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
-        "ehr": _READ_CARE | {"clients:write", "responses:write"},
-        "clinician": _READ_CARE | {"clients:write", "responses:write", "licences:read"},
+        "ehr": _READ_CARE | _WRITE_CARE | {"responses:write"},
+        "clinician": _READ_CARE | _WRITE_CARE | {"responses:write", "licences:read"},
         "researcher": frozenset({"research:read"}),
         "admin": _READ_CARE
-        | {"clients:write", "research:read", "licences:read", "wordings:write", "instruments:write"},
+        | _WRITE_CARE
+        | {"research:read", "licences:read", "wordings:write", "instruments:write"},
     }
 )
 """Role to scopes. Researchers reach nothing but research output."""

@@ -86,8 +86,12 @@ WORDING: Final = {
 }
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "changeClient": {"json": {"partnered": True}},
+    "changeEpisode": {"json": {"concerns": ["desire"]}, "headers": {"If-Match": "*"}},
+    "changeSession": {"json": {"attendance": "cancelled"}, "headers": {"If-Match": "*"}},
     "createClient": {"json": {}},
     "createDraft": {"json": OWN},
+    "createEpisode": {"json": {"started_on": "2026-03-01", "format": "couple"}},
+    "createSession": {"json": {"held_at": "2026-03-02T10:00:00Z"}},
     "drawProgress": {"params": {"instrument": "fsfi"}},
     "previewDraft": {"json": {"answers": {}}},
     "readProgressSpecification": {"params": {"instrument": "fsfi"}},
@@ -284,6 +288,15 @@ async def foreign(running: Service) -> dict[str, str]:
             recorded = await client.post("/v1/responses", **recording(found["client_id"]))
             assert recorded.status_code == 201, recorded.text
             found["response_id"] = recorded.json()["id"]
+        path = f"/v1/clients/{found['client_id']}/episodes"
+        for name, members in (
+            ("episode_id", {"started_on": "2026-03-01", "format": "individual"}),
+            ("session_id", {"held_at": "2026-03-01T10:00:00Z"}),
+        ):
+            made = await client.post(path, json=members)
+            assert made.status_code == 201, made.text
+            found[name] = made.json()["id"]
+            path = f"{path}/{found[name]}/sessions"
     return found
 
 

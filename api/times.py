@@ -1,0 +1,43 @@
+"""Times and days as they are written on the wire, each in the one way that cannot be read in two."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Final
+
+from pydantic import AwareDatetime, BeforeValidator
+from pydantic_core import PydanticCustomError
+
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+
+# A date alone, a number of seconds, or a time without its offset would each be read in more than one way.
+_RFC3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_FULL_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_FIRST_MIDNIGHT: Final = timedelta(hours=14)
+"""How far the first places on earth are ahead of UTC."""
+
+
+def _written_in_full(value: object) -> object:
+    if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
+        raise PydanticCustomError(
+            "time_format", "is a date and time with its offset (RFC 3339), such as 2020-05-17T09:30:00Z"
+        )
+    return value
+
+
+def _written_as_day(value: object) -> object:
+    if not isinstance(value, str) or _FULL_DATE.fullmatch(value) is None:
+        raise PydanticCustomError("date_format", "is a day without a time (RFC 3339), such as 2020-05-17")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_in_full)]
+Day = Annotated[date, BeforeValidator(_written_as_day)]
+
+
+def today() -> date:
+    """The latest day that it is anywhere on earth: whoever is ahead of UTC may already write it."""
+    return (datetime.now(UTC) + _FIRST_MIDNIGHT).date()
