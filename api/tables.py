@@ -1,5 +1,6 @@
 """Every table, imported in one place so that the metadata is whole: migrations and their check read it from here."""
 
+from api.audit.tables import AuditClientRow, AuditHeadRow, AuditKeyRow, AuditSealRow
 from api.authoring.tables import InstrumentDraftRow, OwnInstrumentRetirementRow, OwnInstrumentRow
 from api.care.tables import EpisodeRow, SessionRow
 from api.clients.tables import ClientRow
@@ -11,7 +12,11 @@ from api.wordings.tables import WordingPackRow
 
 __all__ = [
     "AlertRow",
+    "AuditClientRow",
     "AuditEventRow",
+    "AuditHeadRow",
+    "AuditKeyRow",
+    "AuditSealRow",
     "ClientRow",
     "EpisodeRow",
     "IdempotencyKeyRow",

@@ -147,6 +147,19 @@ async def make_webhook(connection: asyncpg.Connection, organisation_id: uuid.UUI
     return webhook_id
 
 
+async def make_audit_rows(connection: asyncpg.Connection, organisation_id: uuid.UUID, client_id: uuid.UUID) -> None:
+    """One row in each table of the audit trail's chain, of an event that there is not."""
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        for statement in (
+            "insert into audit_key values ($1, $1, sha256('p'), 'sealed', now())",
+            "insert into audit_seal values ($1, 1, $1, sha256('h'), 's', 'ehr', 'read', 'client', 'done')",
+            "insert into audit_head values ($1, 1, 0, sha256('h'), now(), now(), $1, sha256('s') || sha256('s'))",
+        ):
+            await connection.execute(statement, organisation_id)
+        await connection.execute("insert into audit_client values ($1, $2, $1)", organisation_id, client_id)
+
+
 def make_recording(organisation_id: uuid.UUID, client_id: uuid.UUID, **changes: Any) -> ResponseToRecord:
     """A response to record, of an invented instrument with two scales."""
     made = ResponseToRecord(

@@ -171,11 +171,12 @@ async def test_the_setting_alone_opens_nothing_but_old_keys_and_to_the_owner_onl
 
 async def test_only_these_policies_go_beyond_one_organisation(filled: Filled) -> None:
     beyond = await filled.superuser.fetch(
-        "select tablename, cmd, roles::text from pg_policies where qual not like '(organisation_id = %' order by 1, 2"
+        "select tablename, cmd, roles::text from pg_policies where qual not like '(organisation_id = %' order by 1, 2, 3"
     )
     assert [tuple(row) for row in beyond] == [
         ("idempotency_key", "DELETE", "{fathomline_owner}"),
         ("idempotency_key", "SELECT", "{fathomline_owner}"),
+        ("organisation", "SELECT", "{fathomline_owner}"),
         ("organisation", "SELECT", "{public}"),
         ("outbox", "SELECT", "{fathomline_owner}"),
         ("webhook", "SELECT", "{fathomline_owner}"),

@@ -15,12 +15,31 @@ from api.db import Database
 from api.ids import new_id
 from api.responses.recording import AlertToRecord, record
 from tests.conftest import Tenant, Urls
-from tests.factories import NOON, make_client, make_episode, make_own_rows, make_recording, make_webhook, make_wording
+from tests.factories import (
+    NOON,
+    make_audit_rows,
+    make_client,
+    make_episode,
+    make_own_rows,
+    make_recording,
+    make_webhook,
+    make_wording,
+)
 
 EXEMPT = {"alembic_version"}
 """Holds the schema's revision and nothing of anybody."""
 
-APPEND_ONLY = ("response", "score", "audit_event", "wording_pack", "own_instrument", "own_instrument_retirement")
+APPEND_ONLY = (
+    "response",
+    "score",
+    "audit_event",
+    "audit_seal",
+    "audit_head",
+    "audit_client",
+    "wording_pack",
+    "own_instrument",
+    "own_instrument_retirement",
+)
 
 FAULTS = """
 with ours as (
@@ -103,6 +122,7 @@ async def fill(opened: Database, service: asyncpg.Connection, tenant: Tenant) ->
     await make_own_rows(service, tenant.id)
     await make_webhook(service, tenant.id)
     await make_episode(service, tenant.id, client_id)
+    await make_audit_rows(service, tenant.id, client_id)
     return client_id
 
 

@@ -1,0 +1,1 @@
+"""The audit trail: sealed into a chain of hashes, searched, and verified."""
