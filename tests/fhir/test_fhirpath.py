@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import instruments
+from instruments.fhir.questionnaire import linked_as
 from tests.fhir.cases import ALL, differences, expected, forms, response
 from tests.fhir.node import evaluate
 
@@ -49,3 +50,6 @@ def test_fhirpath_gives_our_scores(evaluated: Evaluated, key: str) -> None:
     # the comparison is about something: every scale has a value in some of the forms, and lacks it in others
     for scale in instrument.scales:
         assert 0 < sum(scale.id in one for one in ours) < len(ours), scale.id
+    for rule in instrument.caseness:
+        if rule.holds_under(variant):
+            assert any(linked_as(instrument, rule) in one for one in ours), rule.id

@@ -351,7 +351,7 @@ class TestNearlyOurs:
             ("beacon-12@1/plain", "both", "< -1, -1", "< -2, -1", names.CALCULATED),
             ("beacon-12@1/plain", "both", "%required.count() = 1", "%required.count() = 0", names.CALCULATED),
             ("beacon-12@1/plain", "goals", "10 * ", "10 + ", names.CALCULATED),
-            ("beacon-12@1/plain", "goals", ">= 1", ">= 3", names.CALCULATED),
+            ("beacon-12@1/plain", "goals", ">= 2", ">= 3", names.CALCULATED),
             ("beacon-12@1/plain", "goals", ".exists()", ".empty()", names.VARIABLE),
             ("beacon-12@1/plain", "goals", "iif(", "iff(", names.VARIABLE),
             ("beacon-12@1/plain", "goals", "> 0", "> 0 and true", names.VARIABLE),
