@@ -30,6 +30,7 @@ STATEMENT: Final = (
 )
 """What whoever sends `statement_accepted: true` says. The words are kept with the attestation."""
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_BREAKS: Final = frozenset("\n\u2028\u2029")
 
 
 def _day(value: object) -> object:
@@ -39,8 +40,15 @@ def _day(value: object) -> object:
     raise PydanticCustomError("date_format", "is a day such as 2026-12-31")
 
 
+def _true(value: object) -> object:
+    # pydantic would also take 1, which nobody accepts a statement by
+    if value is True:
+        return value
+    raise PydanticCustomError("literal_error", "is true")
+
+
 def _line(text: str) -> str:
-    fault = ("control-character", "is one line") if "\n" in text else text_fault(text, 500)
+    fault = ("control-character", "is one line") if _BREAKS & set(text) else text_fault(text, 500)
     if fault is not None:
         raise PydanticCustomError(fault[0], fault[1])
     return text
@@ -61,7 +69,7 @@ class Attestation(BaseModel):
     licence_reference: Line = Field(
         description="The licence: its number, the date of a letter, or the terms that allow it"
     )
-    statement_accepted: Literal[True] = Field(description=STATEMENT)
+    statement_accepted: Annotated[Literal[True], BeforeValidator(_true)] = Field(description=STATEMENT)
     valid_from: Day = Field(description="First day of use, in UTC")
     valid_until: Day | None = Field(default=None, description="Last day of use, in UTC; null is without an end")
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
@@ -24,6 +25,14 @@ from tests.conftest import Tenant
 from tests.invented import make_pack, make_questionnaire
 
 HARD: Final = " \u202bمرحبا\u202c \u2067שלום\u2069 e\u0301 \U0001f469\u200d\U0001f4bb"
+
+
+def _held_by(by: str, sent: dict[str, Any]) -> None:
+    sent["attestation"]["holder"] = by
+
+
+def _accepted(by: Any, sent: dict[str, Any]) -> None:
+    sent["attestation"]["statement_accepted"] = by
 
 
 class TestBodies:
@@ -135,6 +144,14 @@ class TestBodies:
             (lambda sent: sent["attestation"].update(holder=""), [("/attestation/holder", "empty")]),
             (lambda sent: sent["attestation"].update(holder="a" * 501), [("/attestation/holder", "too-long")]),
             (lambda sent: sent["attestation"].update(holder="a\nb"), [("/attestation/holder", "control-character")]),
+            (
+                lambda sent: sent["attestation"].update(holder="a\u2028b"),
+                [("/attestation/holder", "control-character")],
+            ),
+            *(
+                (partial(_accepted, by), [("/attestation/statement_accepted", "literal-error")])
+                for by in (1, 1.0, "true", None)
+            ),
             (lambda sent: sent["attestation"].update(holder=5), [("/attestation/holder", "string-type")]),
             (
                 lambda sent: sent["attestation"].update(licence_reference="\x1b"),
