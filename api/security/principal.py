@@ -29,7 +29,8 @@ ROLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "researcher": frozenset({"research:read"}),
         "admin": _READ_CARE
         | _WRITE_CARE
-        | {"research:read", "licences:read", "wordings:write", "instruments:write"},
+        | {"research:read", "licences:read", "wordings:write", "instruments:write"}
+        | {"webhooks:read", "webhooks:write"},
     }
 )
 """Role to scopes. Researchers reach nothing but research output."""
