@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -12,9 +13,9 @@ import pytest
 
 from api.db import Database
 from api.ids import new_id
-from api.responses.recording import AlertToRecord, ScoreToRecord, record
+from api.responses.recording import AlertToRecord, ScoreToRecord, record, record_many
 from tests.conftest import Tenant
-from tests.factories import make_client, make_recording
+from tests.factories import NOON, make_client, make_episode, make_recording
 
 TABLES = ("response", "score", "alert", "audit_event", "outbox", "idempotency_key")
 
@@ -154,3 +155,35 @@ async def test_the_organisation_does_not_stay_with_the_connection(
     await record(opened.pool, make_recording(tenant.id, client_id))
     async with opened.pool.acquire() as connection:
         assert await connection.fetchval("select count(*) from response") == 0
+
+
+async def test_the_days_of_an_episode_that_is_being_changed_are_waited_for(
+    opened: Database, superuser: asyncpg.Connection, service: asyncpg.Connection, tenant: Tenant, client_id: uuid.UUID
+) -> None:
+    episode_id = await make_episode(service, tenant.id, client_id)
+    late = make_recording(tenant.id, client_id, episode_id=episode_id, answered_at=NOON + timedelta(days=90))
+    transaction = superuser.transaction()
+    await transaction.start()
+    ended = "update episode set ended_on = started_on, end_reason = 'completed' where id = $1"
+    await superuser.execute(ended, episode_id)
+    recording = asyncio.create_task(record(opened.pool, late))
+    done, _ = await asyncio.wait([recording], timeout=0.2)
+    assert not done, "it waits for what the other transaction makes of the episode"
+    await transaction.commit()
+    assert (await recording).outcome == "outside_episode"
+    assert await counts(superuser, tenant.id) == NOTHING
+
+
+async def test_an_episode_that_is_recorded_in_is_not_changed_meanwhile(
+    superuser: asyncpg.Connection, service: asyncpg.Connection, tenant: Tenant, client_id: uuid.UUID
+) -> None:
+    """Whoever changes its days sees every response that was found to lie within them."""
+    episode_id = await make_episode(service, tenant.id, client_id)
+    within = make_recording(tenant.id, client_id, episode_id=episode_id)
+    transaction = service.transaction()
+    await transaction.start()
+    await record_many(service, [within])
+    with pytest.raises(asyncpg.LockNotAvailableError):
+        await superuser.execute("select from episode where id = $1 for no key update nowait", episode_id)
+    await transaction.commit()
+    assert await counts(superuser, tenant.id) == ONE
