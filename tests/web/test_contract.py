@@ -71,7 +71,10 @@ OPERATIONS: Final = [
     if method in item
 ]
 PROTECTED: Final = [operation for operation in OPERATIONS if operation.scope]
-WITH_IDS: Final = [operation for operation in PROTECTED if operation.id_parameters]
+WITH_IDS: Final = sorted(
+    (operation for operation in PROTECTED if operation.id_parameters),
+    key=lambda operation: operation.method == "delete",  # last, since the others need what they delete
+)
 
 ANSWERS: Final = {str(item): 5 for item in range(1, 20)}
 OWN: Final = {"definition": {"code": "own-lamp", "version": 1}}
@@ -88,18 +91,23 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "changeClient": {"json": {"partnered": True}},
     "changeEpisode": {"json": {"concerns": ["desire"]}, "headers": {"If-Match": "*"}},
     "changeSession": {"json": {"attendance": "cancelled"}, "headers": {"If-Match": "*"}},
+    "changeWebhook": {"json": {"description": "a"}, "headers": {"If-Match": "*"}},
     "createClient": {"json": {}},
     "createDraft": {"json": OWN},
     "createEpisode": {"json": {"started_on": "2026-03-01", "format": "couple"}},
     "createSession": {"json": {"held_at": "2026-03-02T10:00:00Z"}},
+    "createWebhook": {"json": {"url": "https://receiver.example/"}},
+    "deleteWebhook": {"headers": {"If-Match": "*"}},
     "drawProgress": {"params": {"instrument": "fsfi"}},
     "previewDraft": {"json": {"answers": {}}},
-    "readProgressSpecification": {"params": {"instrument": "fsfi"}},
-    "readAggregates": {"params": {"instrument": "fsfi", "scale": "total"}},
     "putNewestWording": {"json": WORDING},
     "putWording": {"json": WORDING},
+    "readAggregates": {"params": {"instrument": "fsfi", "scale": "total"}},
+    "readProgressSpecification": {"params": {"instrument": "fsfi"}},
     "recordResponse": {"json": {"client_id": str(uuid.UUID(int=0))}, "headers": {"Idempotency-Key": "example"}},
     "replaceDraft": {"json": OWN},
+    "replayDeliveries": {"json": {"since": "2026-03-01T00:00:00Z"}},
+    "rotateWebhookSecret": {"json": {}, "headers": {"If-Match": "*"}},
     "scoreAnswers": {"json": {"answers": ANSWERS}},
     "validateInstrument": {"json": OWN},
 }
@@ -297,6 +305,13 @@ async def foreign(running: Service) -> dict[str, str]:
             assert made.status_code == 201, made.text
             found[name] = made.json()["id"]
             path = f"{path}/{found[name]}/sessions"
+    async with running.client("admin", organisation=ELSEWHERE) as client:
+        made = await client.post("/v1/webhooks", json={"url": "https://receiver.example/"})
+        assert made.status_code == 201, made.text
+        found["webhook_id"] = made.json()["id"]
+        made = await client.post(f"/v1/webhooks/{found['webhook_id']}/test")
+        assert made.status_code == 202, made.text
+        found["delivery_id"] = made.json()["id"]
     return found
 
 
