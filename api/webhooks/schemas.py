@@ -83,7 +83,7 @@ class Since(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    since: Moment = Field(description="Time of the event, in RFC 3339")
+    since: Moment = Field(strict=False, description="Time of the event, in RFC 3339")
 
 
 class WebhookRead(BaseModel):
