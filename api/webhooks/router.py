@@ -47,11 +47,11 @@ def _webhooks(request: Request, principal: Principal, session: SessionDep, audit
     return Webhooks(repository, state.keys, reach, principal.organisation_id, audit)
 
 
-def _for_readers(request: Request, principal: Reader, session: SessionDep, audit: AuditDep) -> Webhooks:
+async def _for_readers(request: Request, principal: Reader, session: SessionDep, audit: AuditDep) -> Webhooks:
     return _webhooks(request, principal, session, audit)
 
 
-def _for_writers(request: Request, principal: Writer, session: SessionDep, audit: AuditDep) -> Webhooks:
+async def _for_writers(request: Request, principal: Writer, session: SessionDep, audit: AuditDep) -> Webhooks:
     return _webhooks(request, principal, session, audit)
 
 
@@ -69,7 +69,6 @@ async def create(body: schemas.WebhookCreate, webhooks: ForWriters, response: Re
     """Make a webhook. The answer is the only one that shows its secret."""
     made = await webhooks.create(body)
     response.headers.update({"Location": ONE.format(webhook_id=made.id), "ETag": etag(made.version)})
-    response.headers["Cache-Control"] = "no-store"
     return made
 
 
@@ -128,7 +127,7 @@ async def rotate(
 ) -> schemas.WebhookWithSecret:
     """Replace the secret. For the hours given messages are signed with the former one too."""
     made = await webhooks.rotate(webhook_id, body, if_match)
-    response.headers.update({"ETag": etag(made.version), "Cache-Control": "no-store"})
+    response.headers["ETag"] = etag(made.version)
     return made
 
 

@@ -21,9 +21,7 @@ T = TypeVar("T")
 State = Literal["pending", "delivered", "failed", "disabled"]
 
 
-def _once_each(types: list[str] | None) -> list[str] | None:
-    if types is None:
-        return None
+def _once_each(types: list[str]) -> list[str]:
     if len(set(types)) != len(types):
         raise PydanticCustomError("duplicate_code", "names each type once")
     return sorted(types, key=EVENTS.index)
@@ -36,14 +34,16 @@ def _given(value: T | None) -> T:
 
 
 Types = Annotated[
-    list[Event] | None,
-    AfterValidator(_once_each),
-    Field(min_length=1, description="Types of event that are told, see /v1/codes; null is all, also those to come"),
+    Annotated[list[Event], Field(min_length=1), AfterValidator(_once_each)] | None,
+    Field(description="Types of event that are told, see /v1/codes; null is all, also those to come"),
 ]
 Description = Annotated[str | None, Field(max_length=LONGEST_DESCRIPTION, description="For people; may be null")]
-_URL: Final = Field(
-    max_length=LONGEST_URL, description="Where messages are posted to: https, at an address of the public internet"
-)
+Target = Annotated[
+    str,
+    Field(
+        max_length=LONGEST_URL, description="Where messages are posted to: https, at an address of the public internet"
+    ),
+]
 
 
 class WebhookCreate(BaseModel):
@@ -51,7 +51,7 @@ class WebhookCreate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    url: Annotated[str, _URL]
+    url: Target
     description: Description = None
     types: Types = None
     enabled: bool = True
@@ -62,7 +62,7 @@ class WebhookPatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    url: Annotated[str | None, AfterValidator(_given), _URL] = None
+    url: Annotated[Target | None, AfterValidator(_given)] = None
     description: Description = None
     types: Types = None
     enabled: Annotated[bool | None, AfterValidator(_given)] = None
