@@ -20,6 +20,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker
 
 from api import logging
+from api.audit import jobs as audit
 from api.db import CONNECT_TIMEOUT, driver_url
 from api.job_database import connector_of
 from api.metrics import Metrics
@@ -104,7 +105,7 @@ def application(
     app = App(
         connector=connector,
         worker_defaults={
-            "additional_context": {_SETTINGS: settings, webhooks.CONTEXT: delivering},
+            "additional_context": {_SETTINGS: settings, webhooks.CONTEXT: delivering, audit.CONTEXT: settings},
             "concurrency": CONCURRENCY,
             "delete_jobs": "successful",
             "install_signal_handlers": False,
@@ -114,6 +115,7 @@ def application(
     )
     for task, cron in ((forget_idempotency_keys, HOURLY), (resume_jobs, EVERY_TEN_MINUTES)):
         app.periodic(cron=cron)(app.task(name=task.__name__, pass_context=True)(task))
+    audit.register(app)
     webhooks.register(app)
     return app
 
@@ -154,8 +156,8 @@ async def beside(url: str, settings: Settings, keys: crypto.Keys, metrics: Metri
 
 async def _run(app: App) -> None:
     async with app.open_async():
-        for task in (resume_jobs, forget_idempotency_keys):
-            await app.configure_task(task.__name__).defer_async()
+        for task in (resume_jobs.__name__, forget_idempotency_keys.__name__, audit.SWEEP):
+            await app.configure_task(task).defer_async()
         logging.logger.info("worker", state="ready")
         watching = asyncio.create_task(webhooks.watch(app), name="webhooks")
         try:

@@ -15,6 +15,7 @@ COMMANDS = {
     "serve": "serve",
     "migrate": "serve",
     "worker": "worker",
+    "verify": "verify",
     "token": "token",
     "demo": "demo",
     "score": "score",

@@ -158,6 +158,22 @@ def open_webhook_secret(keys: Keys, sealed: bytes, *, organisation_id: uuid.UUID
     return _open(keys.wrapping, sealed, _row(b"webhook-secret", organisation_id, webhook_id))
 
 
+def seal_audit_key(keys: Keys, private: bytes, *, organisation_id: uuid.UUID, key_id: uuid.UUID) -> bytes:
+    """The private key that signs an organisation's audit trail, sealed with the wrapping key, bound to its row."""
+    return _seal(keys.wrapping, private, _row(b"audit-key", organisation_id, key_id))
+
+
+def open_audit_key(keys: Keys, sealed: bytes, *, organisation_id: uuid.UUID, key_id: uuid.UUID) -> bytes:
+    """The private key that signs an organisation's audit trail again.
+
+    Raises
+    ------
+    Unreadable
+        Another row's key, another master key, or altered bytes.
+    """
+    return _open(keys.wrapping, sealed, _row(b"audit-key", organisation_id, key_id))
+
+
 def normalise_external_id(text: str) -> str:
     """One spelling of an identifier: Unicode NFC without surrounding space. Case is kept, as it may tell two apart.
 

@@ -1,0 +1,34 @@
+"""Which clients an event concerns: the one that it names, or those to whom the thing belongs that it names.
+
+A new kind of resource that belongs to a client gets a line in `OWNERS`; a test walks over every operation and asks
+whether the client's own trail tells of it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+OWNERS: Final = {
+    # of the client itself: the event's resource_id is the client's
+    "client": "select e.resource_id",
+    "progress": "select e.resource_id",
+    # of something of the client's
+    "response": "select o.client_id from response o where {row}",
+    "alert": "select o.client_id from alert o where {row}",
+    "episode": "select o.client_id from episode o where {row}",
+    "session": "select p.client_id from care_session o join episode p "
+    "on p.organisation_id = o.organisation_id and p.id = o.episode_id where {row}",
+}
+"""By resource: the query for the clients' ids, of the event ``e``. Each looks one row up by its key."""
+
+_ROW: Final = "o.organisation_id = e.organisation_id and o.id = e.resource_id"
+_OWNED: Final = " union all ".join(
+    f"select * from ({query.format(row=_ROW)}) of_{resource} where e.resource = '{resource}'"  # noqa: S608  - nothing but the constants above
+    for resource, query in OWNERS.items()
+)
+
+CLIENTS_OF: Final = f"""
+select c.id from ({_OWNED}) owned (client_id)
+join client c on c.organisation_id = e.organisation_id and c.id = owned.client_id
+"""  # noqa: S608  - nothing but the constants above
+"""SQL of the ids of the clients whom the event ``e`` (a row of `audit_event`) concerns; an id of nobody is none."""
