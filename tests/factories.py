@@ -188,3 +188,21 @@ def make_recording(organisation_id: uuid.UUID, client_id: uuid.UUID, **changes: 
         ),
     )
     return replace(made, **changes)
+
+
+async def make_care_rows(connection: asyncpg.Connection, organisation_id: uuid.UUID, client_id: uuid.UUID) -> None:
+    """One row of a client in each table of couples, goals and work between sessions, all of one id."""
+    row_id = new_id()
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        for statement in (
+            "insert into couple values ($1, $2, now())",
+            "insert into couple_member values ($1, $2, $2, $3, '2026-01-01', null, now(), now())",
+            "insert into couple_consent values ($1, $2, 2, true, '2026-01-01', now(), 'ehr-1')",
+            "insert into goal values ($1, $2, $3, 'levels', 1, null, -1, 's', '2026-01-01', null, null, now(), now())",
+            "insert into goal_rating values ($1, $2, $2, null, '2026-01-01', 0, now(), 'ehr-1')",
+            "insert into assignment values ($1, $2, $3, 'reading', '2026-01-01', '2026-01-01', null, 's', now(), now())",
+            "insert into assignment_completion values ($1, $2, 2, 'done', '2026-01-01', 9, 5, 3, 's', now(), 'ehr-1')",
+        ):
+            more = [client_id] if "$3" in statement else []
+            await connection.execute(statement, organisation_id, row_id, *more)

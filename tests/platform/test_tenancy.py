@@ -18,6 +18,7 @@ from tests.conftest import Tenant, Urls
 from tests.factories import (
     NOON,
     make_audit_rows,
+    make_care_rows,
     make_client,
     make_episode,
     make_own_rows,
@@ -39,6 +40,10 @@ APPEND_ONLY = (
     "wording_pack",
     "own_instrument",
     "own_instrument_retirement",
+    "couple",
+    "couple_consent",
+    "goal_rating",
+    "assignment_completion",
 )
 
 FAULTS = """
@@ -123,6 +128,7 @@ async def fill(opened: Database, service: asyncpg.Connection, tenant: Tenant) ->
     await make_webhook(service, tenant.id)
     await make_episode(service, tenant.id, client_id)
     await make_audit_rows(service, tenant.id, client_id)
+    await make_care_rows(service, tenant.id, client_id)
     return client_id
 
 
