@@ -134,8 +134,13 @@ where organisation_id = %(organisation_id)s and webhook_id = %(webhook_id)s and 
 _STATES: Final = {"delivered": "delivered", "retried": "pending", "failed": "failed", "disabled": "disabled"}
 
 
-async def record(connection: Connection, lease: Lease, tried: Iterable[tuple[Message, int, Answer]]) -> list[Outcome]:
-    """Keep what attempts came to, and what they mean for the endpoint; the outcome of each."""
+async def record(
+    connection: Connection, lease: Lease, tried: Iterable[tuple[Message, int, Answer]]
+) -> tuple[list[Outcome], str | None]:
+    """Keep what attempts came to, and what they mean for the endpoint.
+
+    The outcome of each, and why the endpoint was given up, if it was.
+    """
     tried = list(tried)
     gone = any(answer.status == 410 for _, _, answer in tried)
     outcomes: list[Outcome] = []
@@ -157,11 +162,12 @@ async def record(connection: Connection, lease: Lease, tried: Iterable[tuple[Mes
                 "pause": pause,
             },
         )
-    if gone:
-        await _disable(connection, lease, "gone")
-    elif not await _note(connection, lease, [answer for _, _, answer in tried]):
-        await _disable(connection, lease, "failing")
-    return outcomes
+    because = "gone" if gone else None
+    if not gone and not await _note(connection, lease, [answer for _, _, answer in tried]):
+        because = "failing"
+    if because is not None:
+        await _disable(connection, lease, because)
+    return outcomes, because
 
 
 async def _note(connection: Connection, lease: Lease, answers: Sequence[Answer]) -> bool:

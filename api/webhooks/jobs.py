@@ -122,7 +122,9 @@ async def _send(
     )
     tried = [(message, attempts, answer) for (message, attempts), answer in zip(batch, answers, strict=True)]
     async with within(context.app, lease.organisation_id) as connection:
-        outcomes = await delivery.record(connection, lease, tried)
+        outcomes, because = await delivery.record(connection, lease, tried)
+    if because is not None:
+        logging.logger.warning("webhook", state="disabled", because=because)
     if delivering.metrics is not None:
         for outcome in outcomes:
             delivering.metrics.webhooks.labels(outcome).inc()

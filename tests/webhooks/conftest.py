@@ -74,7 +74,11 @@ class Worker:
         for organisation_id, webhook_id in await webhook_jobs._waiting(self.app):
             if organisation_id == self.tenant.id:
                 await webhook_jobs._queue(self.app, organisation_id, webhook_id)
-        await self.app.run_worker_async(wait=False)
+        queued = (
+            "select count(*) from jobs.procrastinate_jobs where status = 'todo' and args ->> 'organisation_id' = $1"
+        )
+        while await self.superuser.fetchval(queued, str(self.tenant.id)):  # one job queues others
+            await self.app.run_worker_async(wait=False)
 
     async def later(self) -> None:
         """The time of the next attempts has come, and no pause or lease is left; then do what there is."""
