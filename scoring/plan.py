@@ -66,7 +66,7 @@ class SkipPlan:
     answer: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Plan:
     """A definition under one variant, compiled."""
 

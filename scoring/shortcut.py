@@ -9,6 +9,7 @@ instrument with weighted goals take the general way.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,7 @@ def write_out(plan: Plan, complete: Callable[[ScalePlan, int], Score], flagged: 
     text, names = source_of(plan, complete, flagged)
     namespace: dict[str, Any] = {"__builtins__": {}} | names
     exec(text, namespace)  # noqa: S102  positions and whole numbers only, see the module's docstring
-    function: Shortcut = namespace["shortcut"]
+    function: Shortcut = namespace.pop("shortcut")  # else it would hold itself, and stay until the next full collection
     return function
 
 
@@ -60,8 +61,12 @@ def source_of(
     """The text of the function, and the objects that its names stand for."""
     if any(scale.goals is not None for scale in plan.scales):
         return "def shortcut(answers): return None", {}  # which goals are in use is different in each form
-    names: dict[str, Any] = {"INTEGERS": {int}, "Result": Result, "PLAN": plan, "flagged": flagged, "set": set}
-    names |= {
+    names: dict[str, Any] = {
+        "INTEGERS": {int},
+        "Result": Result,
+        "PLAN": weakref.ref(plan),
+        "flagged": flagged,
+        "set": set,
         "map": map,
         "type": type,
         "len": len,
@@ -96,7 +101,7 @@ def source_of(
         lines.append(f" points = {points}")
     for number, test in enumerate(validity):
         names[f"V{number}"] = test.holds
-        lines.append(f" if V{number}(given, points): return flagged(PLAN, given, points)")
+        lines.append(f" if V{number}(given, points): return flagged(PLAN(), given, points)")
     caseness = []
     for number, (name, test) in enumerate(plan.caseness):
         names[f"C{number}"], names[f"CK{number}"] = test.holds, name

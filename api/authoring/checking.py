@@ -87,7 +87,9 @@ def check(given: Submission, published: Collection[int] = ()) -> Checked:
         contradictions = list(_compiled(instrument))
         faults += contradictions
         faults += _comparable(instrument, published)
-        instrument = None if contradictions else instrument
+        if contradictions:
+            instrument.compiled.clear()  # see service.check
+            instrument = None
     cases, wrong = _golden(given.golden)
     faults += wrong
     failures: list[Fault] = []

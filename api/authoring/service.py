@@ -67,6 +67,14 @@ class Authoring:
 
     async def check(self, given: Submission) -> Checked:
         """Everything that is wrong with a submission; nothing is kept."""
+        checked = await self._compiled(given)
+        if checked.instrument is not None:
+            # its plans hold it: else all would stay in memory until the next full collection
+            checked.instrument.compiled.clear()
+        return checked
+
+    async def _compiled(self, given: Submission) -> Checked:
+        """The same, ready to score with."""
         code = given.definition.get("code") if isinstance(given.definition, dict) else None
         published: frozenset[int] = frozenset()
         if isinstance(code, str) and OWN_CODE.fullmatch(code):
@@ -165,10 +173,13 @@ class Authoring:
         DefinitionInvalid, AnswersInvalid, RequestInvalid
             The draft has faults, the answers do not fit it, or it has no such variant.
         """
-        checked = await self.check(submission_of(row))
-        if checked.instrument is None:
+        instrument = (checked := await self._compiled(submission_of(row))).instrument
+        if instrument is None:
             raise DefinitionInvalid(errors=checked.faults)
-        return catalogue.score(checked.instrument, answers, variant)
+        try:
+            return catalogue.score(instrument, answers, variant)
+        finally:
+            instrument.compiled.clear()
 
     async def publish(self, code: str, version: int, if_match: str | None) -> OwnInstrumentRow:
         """Make a draft a version that never changes.

@@ -59,6 +59,11 @@ def entry(described: Instrument | Listed, status: schemas.InstrumentStatus | Non
     return Entry(summary(described, status), " ".join(words).casefold())
 
 
+def retired(one: Entry) -> Entry:
+    """The same entry of a version that takes no new responses."""
+    return Entry(one.summary.model_copy(update={"status": "retired"}), one.text)
+
+
 @lru_cache(maxsize=1)
 def shipped() -> tuple[Entry, ...]:
     """Every entry that ships with the project: the newest version of what can be scored, and what is only listed."""

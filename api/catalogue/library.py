@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import uuid
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from fastapi import Depends, Request
 
@@ -18,6 +18,8 @@ import instruments
 from api.catalogue.own import OWN_PREFIX, OwnInstruments, OwnVersion
 from api.problems import NotFound, Problem, RequestInvalid
 from instruments import Instrument, NotScorable, UnknownInstrument
+
+T = TypeVar("T")
 
 UNKNOWN: Final = "There is no such instrument, or no such version of it."
 
@@ -126,12 +128,14 @@ class Library:
             return [OwnVersion(version, instruments.load(code, version).checksum, False) for version in versions]
         return [*reversed(await self.own.versions(organisation_id, code))]
 
-    async def own_newest(self, organisation_id: uuid.UUID) -> list[tuple[Instrument, bool]]:
-        """Of each own instrument the newest version in use, or the newest of all, and whether that is retired."""
+    async def own_newest(
+        self, organisation_id: uuid.UUID, tell: Callable[[Instrument], T]
+    ) -> list[tuple[T, OwnVersion]]:
+        """What a function tells of the newest version in use, or the newest of all, of each own instrument."""
         found = []
         for code, versions in (await self.own.all(organisation_id)).items():
             if (newest := _newest(versions)) is not None:
-                found.append((await self.own.definition(organisation_id, code, newest), newest.retired))
+                found.append((await self.own.listed(organisation_id, code, newest, tell), newest))
         return found
 
     async def shelf(

@@ -12,8 +12,9 @@ import re
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import asyncpg
 
@@ -23,6 +24,8 @@ from api.lane import Lane
 from instruments import Instrument
 from instruments.loader import definition_from
 
+T = TypeVar("T")
+
 OWN_PREFIX: Final = "own-"
 """Codes of own instruments begin so and no shipped one does, now or later: the two never meet."""
 OWN_CODE: Final = re.compile(r"own-[a-z0-9][a-z0-9_-]{0,35}")
@@ -31,6 +34,8 @@ MOST_PLANS: Final = 256
 """Compiled plans kept, one a variant. A plan keeps up to `scoring.shortcut.MOST_KEPT` scores, some 2 MB."""
 MOST_TEXT: Final = 4 << 20
 """Characters of definitions kept; in memory they are some twenty times that."""
+MOST_LISTED: Final = 4_096
+"""Versions of which is kept what lists say of them, some kilobytes each."""
 
 FRESH: Final = 5.0
 """Seconds for which lists remember which own instruments there are; what this process changed shows at once."""
@@ -72,6 +77,7 @@ class OwnInstruments:
         self._most_plans, self._most_text = most_plans, most_text
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._plans = self._text = 0
+        self._listed: OrderedDict[tuple[Key, Any], Any] = OrderedDict()
         self._coming: dict[Key, asyncio.Task[Instrument]] = {}
         self._told: OrderedDict[uuid.UUID, tuple[float, dict[str, list[OwnVersion]]]] = OrderedDict()
         self._lane = Lane("own-instruments", most=1_024, most_of_one=128)
@@ -125,11 +131,35 @@ class OwnInstruments:
             coming.add_done_callback(lambda _: self._coming.pop(key))
         return await asyncio.shield(coming)
 
-    async def _load(self, key: Key) -> Instrument:
-        organisation_id, code, version, checksum = key
+    async def listed(
+        self, organisation_id: uuid.UUID, code: str, version: OwnVersion, tell: Callable[[Instrument], T]
+    ) -> T:
+        """What a function tells of a version, which is kept by version and function.
+
+        A list of all instruments compiles none of them: it would take minutes, and push out those that are scored with.
+        """
+        key = (organisation_id, code, version.version, version.checksum)
+        if (key, tell) not in self._listed:
+            text = await self._read(key)
+            told = await self._lane.run(organisation_id, lambda: tell(definition_from(json.loads(text))))
+            self._listed[key, tell] = told
+            if len(self._listed) > MOST_LISTED:
+                self._listed.popitem(last=False)
+            return told
+        self._listed.move_to_end((key, tell))
+        found: T = self._listed[key, tell]
+        return found
+
+    async def _read(self, key: Key) -> str:
+        organisation_id, code, version, _ = key
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
             text: str = await connection.fetchval(_DEFINITION, organisation_id, code, version)
+        return text
+
+    async def _load(self, key: Key) -> Instrument:
+        organisation_id, code, version, checksum = key
+        text = await self._read(key)
         instrument = await self._lane.run(organisation_id, read_and_compile, text)
         if (instrument.code, instrument.version, instrument.checksum) != (code, version, checksum):
             raise RuntimeError(f"the stored definition of version {version} is not the one that was published")
@@ -144,6 +174,7 @@ class OwnInstruments:
             _, gone = self._kept.popitem(last=False)
             self._plans -= gone.plans
             self._text -= gone.text
+            gone.instrument.compiled.clear()  # its plans hold it: else both stay until the next full collection
 
     def close(self) -> None:
         """Compile no more."""

@@ -50,8 +50,8 @@ async def listed(
     The organisation's own are among them, and for those who write them also drafts.
     """
     entries = list(await asyncio.to_thread(finding.shipped))
-    for own, retired in await library.own_newest(principal.organisation_id):
-        entries.append(finding.entry(own, "retired" if retired else "published"))
+    for own, version in await library.own_newest(principal.organisation_id, finding.entry):
+        entries.append(finding.retired(own) if version.retired else own)
     if DRAFTS in principal.scopes:
         entries += await draft_entries(database, principal.organisation_id)
     return schemas.InstrumentList(items=finding.select(entries, query))

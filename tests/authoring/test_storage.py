@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -15,9 +17,10 @@ from api.catalogue.library import Library
 from api.catalogue.own import OwnInstruments
 from api.db import Database
 from instruments import UnknownInstrument
+from scoring.plan import Plan, plan_of
 from tests.api.people import People, Person, problem, web
 from tests.authoring.definitions import submission
-from tests.authoring.test_lifecycle import PATH, draft_of, drafted, published
+from tests.authoring.test_lifecycle import PATH, draft_of, drafted, publish, published
 from tests.conftest import Tenant, Urls
 
 TABLES = ("instrument_draft", "own_instrument", "own_instrument_retirement")
@@ -191,6 +194,51 @@ class TestKeptInMemory:
         again = await library.get(tenant.id, "own-lamp", 1)
         assert (again.checksum == first.checksum, again is first) == (True, False)
         own.close()
+
+    async def test_lists_compile_none_and_push_none_out(self, people: People, app: FastAPI, tenant: Tenant) -> None:
+        for code in ("own-a", "own-b", "own-c"):
+            await published(people.admin, code=code)
+        await people.admin.http.post(f"{PATH}/own-c/versions/1/retire")
+        own = app.state.library.own
+        for _ in range(2):
+            found = (await people.ehr.http.get(f"{PATH}?q=own-")).json()["items"]
+            statuses = {one["code"]: one["status"] for one in found}
+            assert statuses == {"own-a": "published", "own-b": "published", "own-c": "retired"}
+        assert not [key for key in own._kept if key[0] == tenant.id]
+        assert {key[1] for key, _ in own._listed if key[0] == tenant.id} == {"own-a", "own-b", "own-c"}
+
+    async def test_what_is_let_go_is_gone_at_once(self, people: People, opened: Database, tenant: Tenant) -> None:
+        """Without waiting for the garbage collector, which looks for cycles too seldom to keep up."""
+        for version in (1, 2):
+            await published(people.admin, version=version)
+        own = OwnInstruments(opened.pool, most_plans=1)
+        gc.collect()
+        gc.disable()
+        try:
+            first = weakref.ref(plan_of(await Library(own).get(tenant.id, "own-lamp", 1)))
+            assert first() is not None
+            await Library(own).get(tenant.id, "own-lamp", 2)
+            assert first() is None
+        finally:
+            gc.enable()
+            own.close()
+
+    async def test_nothing_stays_of_a_check(self, people: People) -> None:
+        made = await drafted(people.admin)
+        contradiction = submission(version=2)
+        contradiction["definition"]["scales"][0]["max"] = 9
+        gc.collect()
+        before = {id(one) for one in gc.get_objects() if isinstance(one, Plan)}
+        gc.disable()
+        try:
+            for body in (submission(version=2), contradiction):
+                assert (await people.admin.http.post(f"{PATH}/validate", json=body)).status_code == 200
+            answer = await people.admin.http.post(f"{draft_of()}/preview", json={"answers": {"1": 3, "2": 3, "3": 0}})
+            assert answer.status_code == 200
+            assert (await publish(people.admin, made)).status_code == 201
+            assert {id(one) for one in gc.get_objects() if isinstance(one, Plan)} <= before
+        finally:
+            gc.enable()
 
     async def test_by_the_length_of_its_text_too(self, people: People, opened: Database, tenant: Tenant) -> None:
         for version in (1, 2):

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 
 import scoring
-from api.responses.situation import situation_of
 from instruments import DefinitionError
 from instruments.loader import definition_from
 from instruments.schema import Instrument
@@ -211,7 +210,6 @@ def test_what_else_is_kept_with_a_definition_is_no_variant() -> None:
     world = instrument(items=ITEMS[:1], scales=[scale("a", items=["1"], min=0, max=2)], variants=variants)
     first, second = world.variant_ids
     outside_flags(world)
-    situation_of(world)
     world.scored_alike(first, second)
     figures(world, "a", first)
     names = [
