@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 import api.logging
 from api import problems
+from api.audit.router import router as audit
 from api.authoring.router import YAML_PATH as DRAFTS
 from api.authoring.router import router as authoring
 from api.care.router import router as care
@@ -30,6 +31,7 @@ from api.openapi import Application
 from api.organisations.repository import find_organisation
 from api.progress.router import router as progress
 from api.query import only_known_parameters
+from api.records.refusals import keep_refusal
 from api.research.router import router as research
 from api.responses.router import recording
 from api.responses.router import router as responses
@@ -52,6 +54,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     research,
     wordings,
     authoring,
+    audit,
     webhooks,
 )
 """Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares.
@@ -91,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = Metrics()
+    app.state.keep_refusal = keep_refusal
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -86,6 +86,12 @@ class Application(FastAPI):
         return self.openapi_schema
 
 
+def scope_of(route: APIRoute) -> str | None:
+    """The scope that an operation requires; None for a public one."""
+    declared: str | None = (route.openapi_extra or {}).get("x-scope")
+    return next(_requirements(route.dependant), declared)
+
+
 def _requirements(dependant: Dependant) -> Iterator[str]:
     if isinstance(dependant.call, Require):
         yield dependant.call.scope

@@ -403,6 +403,9 @@ def _allowed(request: Request) -> str:
 
 async def _answer(request: Request, error: Exception) -> Response:
     problem = problem_for(error)
+    keep = getattr(request.app.state, "keep_refusal", None)
+    if keep is not None:
+        await keep(request, problem)
     if isinstance(problem, MethodNotAllowed) and (allowed := _allowed(request)):
         problem.headers["Allow"] = allowed
     return problem.response(request_id(request))

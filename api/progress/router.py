@@ -41,7 +41,11 @@ async def _rows(
     episode: uuid.UUID | None,
 ) -> Rows:
     pool = get_database(request).pool
-    return await measurements(pool, principal, request_id(request) or "", client_id, instrument, scale, episode)
+    try:
+        return await measurements(pool, principal, request_id(request) or "", client_id, instrument, scale, episode)
+    except NotFound:
+        request.scope["state"]["refusal_kept"] = True  # in the one call that looked
+        raise
 
 
 @router.get(

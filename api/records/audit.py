@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -24,6 +24,8 @@ class Audit:
     principal: Principal
     request_id: str
     database: Database
+    state: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """That of the request, where it is noted that a refusal has been kept: see `api.records.refusals`."""
 
     def event(self, action: str, resource: str, resource_id: uuid.UUID | None, outcome: str = "done") -> AuditEventRow:
         """An event, to be added to the session that does what it tells of. It never holds content."""
@@ -56,6 +58,7 @@ class Audit:
                 "select set_config($1, $2, true)", ORGANISATION_SETTING, str(self.principal.organisation_id)
             )
             await connection.execute(_INSERT, *(event[name] for name in _COLUMNS))
+        self.state["refusal_kept"] = True
 
 
 _COLUMNS: Final = tuple(AuditEventRow.model_fields)
@@ -70,7 +73,7 @@ def audit_of(request: Request) -> Audit:
     principal: Principal | None = request.scope["state"].get("principal")
     if principal is None:
         raise RuntimeError("an audit trail before anybody was authenticated: does the route require a scope?")
-    return Audit(principal, request_id(request) or "", get_database(request))
+    return Audit(principal, request_id(request) or "", get_database(request), request.scope["state"])
 
 
 AuditDep = Annotated[Audit, Depends(audit_of)]

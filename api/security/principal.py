@@ -29,7 +29,7 @@ ROLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "researcher": frozenset({"research:read"}),
         "admin": _READ_CARE
         | _WRITE_CARE
-        | {"research:read", "licences:read", "wordings:write", "instruments:write"}
+        | {"research:read", "licences:read", "wordings:write", "instruments:write", "audit:read"}
         | {"webhooks:read", "webhooks:write"},
     }
 )
