@@ -35,6 +35,8 @@ class Killable:
     port: int
     token: str
     process: subprocess.Popen[bytes] | None = None
+    more: dict[str, str] = field(default_factory=dict)
+    """Further settings, by the names of their variables."""
 
     @classmethod
     async def prepare(cls, data: Path, port: int) -> Self:
@@ -65,7 +67,7 @@ class Killable:
             "FATHOMLINE_LOG_LEVEL": "error",
         }
         command = [sys.executable, "-c", "from api.cli import main; main()", "serve", "--port", str(self.port)]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=kept | own)
+        self.process = subprocess.Popen(command, cwd=ROOT, env=kept | own | self.more)
         await self.ready()
 
     async def ready(self, seconds: float = 90.0) -> None:
