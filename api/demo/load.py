@@ -206,4 +206,4 @@ def _insert(table: type[ClientRow] | type[AuditEventRow]) -> str:
 
 
 def _values(row: ClientRow | AuditEventRow) -> list[object]:
-    return list(row.model_dump().values())
+    return [getattr(row, name) for name in type(row).model_fields]  # model_dump puts what was left out last
