@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from api.authoring.repository import InstrumentRepository
 from api.authoring.tables import InstrumentDraftRow
@@ -12,11 +14,25 @@ from api.catalogue import schemas
 from api.catalogue.finding import Entry
 from api.db import Database
 
+AT_ONCE: Final = 10
+"""Drafts that are in memory together: each may have a megabyte."""
+
 
 async def draft_entries(database: Database, organisation_id: uuid.UUID) -> list[Entry]:
     """Every draft of an organisation."""
-    async with database.session(organisation_id) as session:
-        rows = await InstrumentRepository(session, organisation_id).drafts()
+    found: list[Entry] = []
+    after = ("", 0)
+    while True:
+        async with database.session(organisation_id) as session:
+            rows = await InstrumentRepository(session, organisation_id).drafts(after, AT_ONCE)
+        # in a thread: a hundred large ones would keep all others waiting
+        found += await asyncio.to_thread(_entries, rows)
+        if len(rows) < AT_ONCE:
+            return found
+        after = (rows[-1].code, rows[-1].version)
+
+
+def _entries(rows: Sequence[InstrumentDraftRow]) -> list[Entry]:
     return [_entry(row) for row in rows]
 
 

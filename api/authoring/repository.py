@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import func, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -31,12 +31,13 @@ class InstrumentRepository:
         )
         return (await self.session.exec(query.with_for_update() if for_update else query)).one_or_none()
 
-    async def drafts(self) -> Sequence[InstrumentDraftRow]:
-        """Every draft, by code and version."""
-        query = select(InstrumentDraftRow).where(InstrumentDraftRow.organisation_id == self.organisation_id)
-        return (
-            await self.session.exec(query.order_by(col(InstrumentDraftRow.code), col(InstrumentDraftRow.version)))
-        ).all()
+    async def drafts(self, after: tuple[str, int], limit: int) -> Sequence[InstrumentDraftRow]:
+        """Drafts by code and version, those after one."""
+        order = (col(InstrumentDraftRow.code), col(InstrumentDraftRow.version))
+        query = select(InstrumentDraftRow).where(
+            InstrumentDraftRow.organisation_id == self.organisation_id, tuple_(*order) > tuple_(*after)
+        )
+        return (await self.session.exec(query.order_by(*order).limit(limit))).all()
 
     async def published(self, code: str, version: int) -> OwnInstrumentRow | None:
         """One published version."""

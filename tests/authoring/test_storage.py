@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from api import migrate
+from api.authoring.listing import AT_ONCE
 from api.catalogue.library import Library
 from api.catalogue.own import OwnInstruments
 from api.db import Database
@@ -127,6 +128,18 @@ class TestImmutable:
             with pytest.raises(asyncpg.CheckViolationError):
                 await superuser.execute(f"update {table} set code = 'fsfi'")  # noqa: S608  - as above
             await transaction.rollback()
+
+
+async def test_however_many_drafts_there_are_each_is_listed_once(people: People) -> None:
+    numbers = [3, 1, *range(10, 10 + 2 * AT_ONCE)]
+    for version in numbers:
+        await drafted(people.admin, version=version)
+    await drafted(people.admin, code="own-a")
+    items = (await people.admin.http.get(f"{PATH}?status=draft")).json()["items"]
+    assert [(one["code"], one["version"]) for one in items] == [
+        ("own-a", 1),
+        *(("own-lamp", version) for version in sorted(numbers)),
+    ]
 
 
 async def test_trail(people: People, tenant: Tenant, superuser: asyncpg.Connection) -> None:
