@@ -9,7 +9,7 @@ from api.couples.tables import ConsentRow, CoupleRow, MembershipRow
 from api.goals.tables import GoalRow, RatingRow
 from api.organisations.tables import OrganisationRow
 from api.records.tables import AuditEventRow, OutboxRow
-from api.responses.tables import AlertRow, IdempotencyKeyRow, ResponseRow, ScoreRow
+from api.responses.tables import AlertRow, IdempotencyKeyRow, ResponseRow, ScoreRow, SupersededRow
 from api.webhooks.tables import WebhookDeliveryRow, WebhookRow
 from api.wordings.tables import WordingPackRow
 
@@ -38,6 +38,7 @@ __all__ = [
     "ResponseRow",
     "ScoreRow",
     "SessionRow",
+    "SupersededRow",
     "WebhookDeliveryRow",
     "WebhookRow",
     "WordingPackRow",

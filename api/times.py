@@ -6,10 +6,12 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Final
 
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+SKEW: Final = timedelta(minutes=5)
+"""How far the caller's clock may be ahead of ours."""
 
 # A date alone, a number of seconds, or a time without its offset would each be read in more than one way.
 _RFC3339: Final = re.compile(
@@ -28,6 +30,14 @@ def _written_in_full(value: object) -> object:
     return value
 
 
+def _plausible(value: datetime) -> datetime:
+    if value < EARLIEST:
+        raise PydanticCustomError("time_implausible", "is not before 1900")
+    if value > datetime.now(UTC) + SKEW:
+        raise PydanticCustomError("time_implausible", "is not in the future")
+    return value.astimezone(UTC)
+
+
 def _written_as_day(value: object) -> object:
     if not isinstance(value, str) or _FULL_DATE.fullmatch(value) is None:
         raise PydanticCustomError("date_format", "is a day without a time (RFC 3339), such as 2020-05-17")
@@ -35,6 +45,8 @@ def _written_as_day(value: object) -> object:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_in_full)]
+PastTime = Annotated[Moment, AfterValidator(_plausible)]
+"""In UTC."""
 Day = Annotated[date, BeforeValidator(_written_as_day)]
 
 

@@ -53,6 +53,8 @@ class Measurement(NamedTuple):
     value: float | None
     status: str
     valid: bool
+    amended: bool = False
+    """Whether it was put right after it had been recorded."""
 
 
 class Point(TypedDict):
@@ -67,6 +69,7 @@ class Point(TypedDict):
     variant: str
     value: float | None
     status: str
+    amended: bool
     used: bool
     reason: Reason | None
     change: float | None
@@ -351,6 +354,7 @@ def _points(ordered: Sequence[Measurement], reasons: Sequence[Reason | None], ro
                 "variant": m.variant,
                 "value": m.value,
                 "status": m.status,
+                "amended": m.amended,
                 "used": reason is None,
                 "reason": reason,
                 "change": change,

@@ -116,7 +116,14 @@ def summary(progress: Progress) -> str:
         said.append(f"From memory, to be checked: {unsure}.")
     if why := left_out(progress):
         said.append(f"Not used: {why}.")
+    if count := amended(progress):
+        said.append(f"Amended after recording: {count}.")
     return " ".join(said)
+
+
+def amended(progress: Progress) -> int:
+    """How many measurements were put right after they had been recorded."""
+    return sum(point["amended"] for point in progress.points)
 
 
 def unchecked(progress: Progress) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 
+from api.corrections.repository import Correction
 from api.ids import new_id
 from api.responses.recording import ResponseToRecord, ScoreToRecord
 from instruments import Instrument
@@ -206,3 +207,22 @@ async def make_care_rows(connection: asyncpg.Connection, organisation_id: uuid.U
         ):
             more = [client_id] if "$3" in statement else []
             await connection.execute(statement, organisation_id, row_id, *more)
+
+
+def make_correction(response: ResponseToRecord, **changes: Any) -> Correction:
+    """That a response is put right or void, by nobody in particular."""
+    made = Correction(
+        organisation_id=response.organisation_id,
+        subject="ehr-1",
+        role="ehr",
+        request_id="request-1",
+        idempotency_key=None,
+        request_hash=hashlib.sha256(b"a correction").digest(),
+        root_id=response.id,
+        current_id=response.id,
+        reason_code="another",
+        reason_sealed=b"sealed",
+        at=NOON,
+        event_id=new_id(),
+    )
+    return replace(made, **changes)

@@ -132,3 +132,22 @@ def prorated(used: Sequence[Point], *, x: Spec, y: Spec, crowded: bool) -> Itera
             "mark": {"type": "point", "filled": True, "opacity": 1, "color": PAPER, "size": 5 if crowded else 18},
             "encoding": {"x": x, "y": y},
         }
+
+
+def amended(shown: Sequence[Point], *, x: Spec, y: Spec, crowded: bool) -> Iterator[Spec]:
+    """A thin ring around the scores that were put right after they had been recorded."""
+    values = [placed(point) for point in shown if point["amended"]]
+    if values:
+        yield {
+            "data": {"values": values},
+            "mark": {
+                "type": "point",
+                "shape": "circle",
+                "filled": False,
+                "opacity": 1,
+                "stroke": INK,
+                "strokeWidth": 0.9,
+                "size": 90 if crowded else 260,
+            },
+            "encoding": {"x": x, "y": y},
+        }

@@ -8,6 +8,7 @@ The specification holds dates and scores, and no id of anybody or anything.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from api.charts import marks
@@ -16,7 +17,7 @@ from api.charts.style import COMPUTED_IS, CONFIG, PAPER, PARAMETERS_ARE, PUBLISH
 from api.charts.text import lines, ticks
 from scoring.progress import Change, Progress
 from scoring.progress_figures import ProgressCutoff
-from scoring.progress_words import direction, left_out, number, summary
+from scoring.progress_words import amended, day, direction, left_out, number, summary
 from scoring.reliable import PublishedChange, ReliableChange, Unavailable
 
 NARROWEST, WIDEST, USUAL = 320, 1600, 640
@@ -26,17 +27,20 @@ _STRIP: Final = 18
 """Pixels between plot and axis for measurements that have no score."""
 
 
-def series_chart(progress: Progress, *, width: int = USUAL) -> Spec:
+def series_chart(progress: Progress, *, width: int = USUAL, as_of: datetime | None = None) -> Spec:
     """The specification, ``width`` pixels wide with its labels (about: text is measured by the renderer).
+
+    ``as_of`` is the time by which the measurements were known, where that is not now.
 
     The same progress gives the same specification.
     """
-    return _Chart(progress, width).spec()
+    return _Chart(progress, width, as_of).spec()
 
 
 class _Chart:
-    def __init__(self, progress: Progress, width: int) -> None:
+    def __init__(self, progress: Progress, width: int, as_of: datetime | None) -> None:
         self.progress = progress
+        self.as_of = as_of
         self.figures = progress.figures
         self.width = width
         self.height = 220 if width >= 480 else 200
@@ -90,6 +94,7 @@ class _Chart:
             *marks.points(self.used, x=x, y=y, crowded=self.crowded),
             *marks.last(self.used, self.verdict, x=x, y=y),
             *marks.prorated(self.used, x=x, y=y, crowded=self.crowded),
+            *marks.amended(self.used + self.unused, x=x, y=y, crowded=self.crowded),
             *label_layers(self.labels, plot=self.plot, height=self.height, colour=self.verdict[0]),
             *self._message(),
         ]
@@ -153,6 +158,12 @@ class _Chart:
             notes.append("White centre: prorated, as some items are unanswered.")
         if self.progress.left_out:
             notes.append(f"×: not used for change: {left_out(self.progress)}.")
+        if amended(self.progress):
+            notes.append("Ring: amended after it was recorded.")
+        if self.as_of is not None:
+            notes.append(
+                f"As it was known at {self.as_of:%H:%M} UTC on {day(self.as_of)}: what came later is not in it."
+            )
         if any(marks.gaps(self.used)):
             notes.append("Dotted: a long time without a measurement.")
         return [line for note in notes for line in lines(note, width=self.width - 16, size=10)]

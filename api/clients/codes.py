@@ -50,6 +50,7 @@ class CodeLists(BaseModel):
     end_reason: tuple[Code, ...]
     attendance: tuple[Code, ...]
     webhook_event: tuple[EventCode, ...]
+    correction: tuple[Code, ...]
     gender_unstated: str = Field(description="The gender group of a client whose gender is not recorded")
 
     @model_validator(mode="after")
@@ -83,6 +84,7 @@ EPISODE_FORMATS: Final = _codes(CODES.episode_format)
 END_REASONS: Final = _codes(CODES.end_reason)
 ATTENDANCES: Final = _codes(CODES.attendance)
 EVENTS: Final = _codes(CODES.webhook_event)
+CORRECTIONS: Final = _codes(CODES.correction)
 GENDER_GROUPS: Final = {code.code: code.group for code in CODES.gender}
 
 
@@ -129,3 +131,4 @@ EpisodeFormat = Annotated[
 EndReason = Annotated[str, AfterValidator(_one_of(END_REASONS)), Field(json_schema_extra={"enum": list(END_REASONS)})]
 Attendance = Annotated[str, AfterValidator(_one_of(ATTENDANCES)), Field(json_schema_extra={"enum": list(ATTENDANCES)})]
 Event = Annotated[str, AfterValidator(_one_of(EVENTS)), Field(json_schema_extra={"enum": list(EVENTS)})]
+Correction = Annotated[str, AfterValidator(_one_of(CORRECTIONS)), Field(json_schema_extra={"enum": list(CORRECTIONS)})]

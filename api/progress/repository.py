@@ -6,6 +6,7 @@ That is a measured path: the organisation, the audit event and the rows take one
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Final
 
 import asyncpg
@@ -18,7 +19,7 @@ from scoring.progress import Measurement
 Rows = dict[str, dict[str, list[Measurement]]]
 """Measurements by instrument and scale."""
 
-_CALL: Final = "select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+_CALL: Final = "select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
 
 async def measurements(
@@ -29,8 +30,11 @@ async def measurements(
     instrument: str | None,
     scale: str | None,
     episode_id: uuid.UUID | None,
+    as_of: datetime | None = None,
 ) -> Rows:
     """A client's scores, of one instrument, scale and episode or of all; that they were read is in the audit trail.
+
+    What holds now, or what held at a time by what had been recorded then.
 
     Raises
     ------
@@ -49,6 +53,7 @@ async def measurements(
             instrument,
             scale,
             episode_id,
+            as_of,
         )
     if not rows:
         raise NotFound("There is no such client." if episode_id is None else "There is no such client or episode.")

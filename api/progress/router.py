@@ -33,16 +33,13 @@ def _content(media_type: str, schema: dict[str, Any]) -> dict[int | str, dict[st
 
 
 async def _rows(
-    request: Request,
-    principal: Principal,
-    client_id: uuid.UUID,
-    instrument: str | None,
-    scale: str | None,
-    episode: uuid.UUID | None,
+    request: Request, principal: Principal, client_id: uuid.UUID, query: schemas.ProgressQuery, scale: str | None
 ) -> Rows:
-    pool = get_database(request).pool
+    pool, instrument = get_database(request).pool, query.instrument
     try:
-        return await measurements(pool, principal, request_id(request) or "", client_id, instrument, scale, episode)
+        return await measurements(
+            pool, principal, request_id(request) or "", client_id, instrument, scale, query.episode, query.as_of
+        )
     except NotFound:
         request.scope["state"]["refusal_kept"] = True  # in the one call that looked
         raise
@@ -64,9 +61,9 @@ async def read(
     """Every series of a client: change, how sure it is, and the figures and sources that rests on."""
     shelf = await library.shelf(principal.organisation_id, [query.instrument or ""])
     choice = service.choose(shelf, query)
-    rows = await _rows(request, principal, client_id, query.instrument, query.scale, query.episode)
+    rows = await _rows(request, principal, client_id, query, query.scale)
     shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, rows))
-    found = {"client_id": client_id, **service.document(shelf, choice, rows)}
+    found = {"client_id": client_id, "as_of": query.as_of, **service.document(shelf, choice, rows)}
     return Response(orjson.dumps(found, option=orjson.OPT_UTC_Z), media_type="application/json")
 
 
@@ -75,10 +72,10 @@ async def _chart(
 ) -> dict[str, Any]:
     shelf = await library.shelf(principal.organisation_id, [query.instrument])
     instrument, choice = service.choose_one(shelf, query)
-    rows = await _rows(request, principal, client_id, instrument.code, choice.scale, query.episode)
+    rows = await _rows(request, principal, client_id, query, choice.scale)
     shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, rows))
     (series,) = service.series(shelf, instrument, choice, rows.get(instrument.code, {}))
-    return series_chart(series, width=query.width)
+    return series_chart(series, width=query.width, as_of=query.as_of)
 
 
 @router.get(

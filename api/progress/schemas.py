@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.charts.series import NARROWEST, USUAL, WIDEST
+from api.times import PastTime
 
 Evidence = Literal["read", "memory", "derived"]
 HigherIs = Literal["better", "worse", "neither"]
@@ -45,6 +46,11 @@ class ProgressQuery(Closed):
     )
     episode: uuid.UUID | None = Field(
         default=None, description="Only responses of this episode of the client, so the baseline is the first of them"
+    )
+    as_of: PastTime | None = Field(
+        default=None,
+        description="What was recorded, amended and void at this time, and nothing later: the measurements that this "
+        "read gave then. Judged by the figures of today's definitions",
     )
 
 
@@ -224,6 +230,7 @@ class ProgressPoint(Closed):
     variant: str
     value: float | None
     status: Literal["complete", "prorated", "insufficient", "not_applicable"]
+    amended: bool = Field(description="It was put right after it had been recorded")
     used: bool
     reason: Reason | None
     change: float | None
@@ -265,6 +272,7 @@ class ProgressRead(Closed):
     """The progress of a client."""
 
     client_id: uuid.UUID
+    as_of: datetime | None = Field(description="The time that was asked for; null is now")
     series: list[ProgressSeries]
     without_definition: list[str] = Field(
         description="Instruments that the client has answered and that this release does not define"

@@ -6,12 +6,12 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, cast, collate, extract, func, select
+from sqlalchemy import Integer, cast, collate, exists, extract, func, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.clients.tables import ClientRow
-from api.responses.tables import ResponseRow, ScoreRow
+from api.responses.tables import ResponseRow, ScoreRow, SupersededRow
 
 
 class PersonYear(NamedTuple):
@@ -43,9 +43,9 @@ class ResearchRepository:
     ) -> list[PersonYear]:
         """The rows of every scale of an instrument; years before ``earliest`` count as one.
 
-        Only of clients whose consent to research is recorded now, only values that no validity rule holds back, and
-        only of this version and variant. "First" and "last" are by time of answer, then of record, then by id, as in
-        a client's progress.
+        Only versions of responses that hold, only of clients whose consent to research is recorded now, only values
+        that no validity rule holds back, and only of this version and variant of the instrument. "First" and "last"
+        are by time of answer, then of record, then by id, as in a client's progress.
         """
         answered = cast(extract("year", func.timezone("UTC", col(ResponseRow.answered_at))), Integer)
         year = func.greatest(answered, earliest - 1)
@@ -84,6 +84,11 @@ class ResearchRepository:
                 col(ResponseRow.instrument_version) == version,
                 col(ResponseRow.variant) == variant,
                 answered <= this_year,
+                # as an anti-join: what was amended counts as it is now, what is void not at all
+                ~exists().where(
+                    col(SupersededRow.organisation_id) == col(ResponseRow.organisation_id),
+                    col(SupersededRow.response_id) == col(ResponseRow.id),
+                ),
                 col(ScoreRow.value).is_not(None),
                 col(ScoreRow.valid),
             )

@@ -7,33 +7,63 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import CursorResult, Executable, Text, cast, literal, select, tuple_
+from sqlalchemy import CursorResult, Executable, Text, cast, func, literal, select, tuple_
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.care.tables import EpisodeRow
 from api.clients.tables import ClientRow
-from api.responses.tables import ResponseRow
+from api.responses.tables import ResponseRow, SupersededRow
+
+
+class Superseded(NamedTuple):
+    """That a row no longer holds. ``by_response_id`` is None where the response was entered in error."""
+
+    by_response_id: uuid.UUID | None
+    reason_code: str
+    reason_sealed: bytes | None
+    at: datetime
+    by: str
 
 
 class Kept(NamedTuple):
-    """A response as it lies in the table; `document` and `answers` are JSON text."""
+    """A version of a response as it lies in the table; `document` and `answers` are JSON text.
 
+    ``row_id`` is its own key, ``id`` the public one, which all versions share.
+    """
+
+    row_id: uuid.UUID
     id: uuid.UUID
     client_id: uuid.UUID
     instrument: str
     instrument_version: int
     variant: str
+    setting: str | None
+    episode_id: uuid.UUID | None
     answered_at: datetime
+    recorded_at: datetime
+    recorded_by: str
+    revision: int
     document: str
     answers: str
+    superseded: Superseded | None
+
+    @property
+    def void(self) -> bool:
+        """Whether the response was entered in error and this is the last that it said."""
+        return self.superseded is not None and self.superseded.by_response_id is None
 
 
 class Wanted(NamedTuple):
-    """Which of a client's responses; None is any."""
+    """Which of a client's responses; None is any.
+
+    Those that hold, unless the ``history`` is wanted; now, or as they were known at a time.
+    """
 
     instrument: str | None = None
     episode_id: uuid.UUID | None = None
+    history: bool = False
+    as_of: datetime | None = None
 
 
 class ResponseRepository:
@@ -42,26 +72,74 @@ class ResponseRepository:
     def __init__(self, session: AsyncSession, organisation_id: uuid.UUID) -> None:
         self.session = session
         self._organisation_id = organisation_id
-        self._kept = select(
-            col(ResponseRow.id),
-            col(ResponseRow.client_id),
-            col(ResponseRow.instrument),
-            col(ResponseRow.instrument_version),
-            col(ResponseRow.variant),
-            col(ResponseRow.answered_at),
-            # As text: the driver would parse JSON, and what was written cannot be had back from the parsed value.
-            cast(col(ResponseRow.document), Text),
-            cast(col(ResponseRow.answers), Text),
-        ).where(col(ResponseRow.organisation_id) == organisation_id)
+
+    def _kept(self, as_of: datetime | None = None) -> Any:
+        """Every version with what supersedes it; with a time, as far as either was recorded by it."""
+        superseded = (col(SupersededRow.organisation_id) == col(ResponseRow.organisation_id)) & (
+            col(SupersededRow.response_id) == col(ResponseRow.id)
+        )
+        if as_of is not None:
+            superseded &= col(SupersededRow.at) <= as_of
+        query = (
+            select(
+                col(ResponseRow.id),
+                func.coalesce(col(ResponseRow.root_id), col(ResponseRow.id)),
+                col(ResponseRow.client_id),
+                col(ResponseRow.instrument),
+                col(ResponseRow.instrument_version),
+                col(ResponseRow.variant),
+                col(ResponseRow.setting),
+                col(ResponseRow.episode_id),
+                col(ResponseRow.answered_at),
+                col(ResponseRow.recorded_at),
+                col(ResponseRow.recorded_by),
+                col(ResponseRow.revision),
+                # As text: the driver would parse JSON, and what was written cannot be had back from the parsed value.
+                cast(col(ResponseRow.document), Text),
+                cast(col(ResponseRow.answers), Text),
+                col(SupersededRow.by_response_id),
+                col(SupersededRow.reason_code),
+                col(SupersededRow.reason_sealed),
+                col(SupersededRow.at),
+                col(SupersededRow.by),
+            )
+            .outerjoin(SupersededRow, superseded)
+            .where(col(ResponseRow.organisation_id) == self._organisation_id)
+        )
+        return query if as_of is None else query.where(col(ResponseRow.recorded_at) <= as_of)
 
     async def _execute(self, query: Executable) -> CursorResult[Any]:
         """Columns rather than objects: what is read goes out as it is, and a session would only keep it."""
         return await (await self.session.connection()).execute(query)
 
-    async def get(self, response_id: uuid.UUID) -> Kept | None:
-        """One response."""
-        row = (await self._execute(self._kept.where(col(ResponseRow.id) == response_id))).one_or_none()
-        return None if row is None else Kept._make(row)
+    async def _all(self, query: Executable) -> list[Kept]:
+        return [_made(row) for row in await self._execute(query)]
+
+    async def row(self, row_id: uuid.UUID) -> Kept | None:
+        """One version by its own key."""
+        return next(iter(await self._all(self._kept().where(col(ResponseRow.id) == row_id))), None)
+
+    async def root(self, response_id: uuid.UUID) -> Kept | None:
+        """A response as it was first recorded."""
+        found = await self.row(response_id)
+        return found if found is not None and found.row_id == found.id else None
+
+    async def amendments(self, response_id: uuid.UUID) -> list[Kept]:
+        """The further versions of a response, oldest first."""
+        query = self._kept().where(col(ResponseRow.root_id) == response_id).order_by(col(ResponseRow.revision))
+        return await self._all(query)
+
+    async def last(self, response_id: uuid.UUID) -> Kept | None:
+        """What a response says now, or said before it was found to be void."""
+        found = await self.root(response_id)
+        if found is None or found.superseded is None or found.void:
+            return found
+        return (await self.amendments(response_id))[-1]
+
+    async def versions(self, response_id: uuid.UUID) -> list[Kept]:
+        """All versions of a response, oldest first; none where there is no such response."""
+        found = await self.root(response_id)
+        return [] if found is None else [found, *await self.amendments(response_id)]
 
     async def client_exists(self, client_id: uuid.UUID) -> bool:
         """Whether the organisation has such a client."""
@@ -79,11 +157,21 @@ class ResponseRepository:
         )
         return (await self._execute(query)).one_or_none() is not None
 
+    async def key_wrapped(self, client_id: uuid.UUID) -> bytes:
+        """The key of a client, as it is stored."""
+        query = select(col(ClientRow.key_wrapped)).where(
+            col(ClientRow.organisation_id) == self._organisation_id, col(ClientRow.id) == client_id
+        )
+        wrapped: bytes = (await self._execute(query)).scalar_one()
+        return wrapped
+
     async def newest(
         self, client_id: uuid.UUID, wanted: Wanted, before: tuple[datetime, uuid.UUID] | None, limit: int
     ) -> Sequence[Kept]:
         """Responses of a client in the order of answering, newest first, from a place in that order on."""
-        query = self._kept.where(col(ResponseRow.client_id) == client_id)
+        query = self._kept(wanted.as_of).where(col(ResponseRow.client_id) == client_id)
+        if not wanted.history:
+            query = query.where(col(SupersededRow.response_id).is_(None))
         if wanted.instrument is not None:
             query = query.where(col(ResponseRow.instrument) == wanted.instrument)
         if wanted.episode_id is not None:
@@ -92,4 +180,9 @@ class ResponseRepository:
             place = tuple_(col(ResponseRow.answered_at), col(ResponseRow.id))
             query = query.where(place < tuple_(literal(before[0]), literal(before[1])))
         query = query.order_by(col(ResponseRow.answered_at).desc(), col(ResponseRow.id).desc()).limit(limit)
-        return [Kept._make(row) for row in await self._execute(query)]
+        return await self._all(query)
+
+
+def _made(row: Any) -> Kept:
+    kept, superseded = row[:-5], row[-5:]
+    return Kept._make((*kept, None if superseded[3] is None else Superseded._make(superseded)))

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
 from api.catalogue.library import InstrumentRetired, LibraryDep, library_of
+from api.conditional import etag
 from api.db import SessionDep, get_database
 from api.openapi import declare
 from api.paging import DEFAULT_PAGE, Cursor, Limit, next_link
@@ -27,7 +28,9 @@ from api.responses import schemas, service
 from api.responses.idempotency import IdempotencyKeyInvalid, fingerprint, key_of
 from api.responses.recording import EPISODE_MARGIN, Recorded, record, recorded_before
 from api.responses.repository import ResponseRepository, Wanted
+from api.responses.versions import MOST_REVISIONS, as_recorded
 from api.security.principal import Principal, authenticate, require
+from api.times import PastTime
 
 
 class DirectRoute(APIRoute):
@@ -54,6 +57,8 @@ PATH: Final = "/v1/responses"
 SCOPE: Final = "responses:write"
 Reader = Annotated[Principal, Depends(require("responses:read"))]
 _ABSENT: Final = object()
+_FIRST: Final = {"ETag": etag(1)}
+ETAG: Final[dict[str, Any]] = {"ETag": {"description": "Revision of the response", "schema": {"type": "string"}}}
 _NOT_OF_EPISODE: Final[dict[str, tuple[str, str, str]]] = {
     "episode_unknown": ("unknown-episode", "is the id of an episode of this client", "/episode_id"),
     "outside_episode": (
@@ -87,6 +92,7 @@ _CREATED: Final[dict[int | str, dict[str, Any]]] = {
         "description": "Recorded durably, now or by an earlier request with the same key",
         "model": schemas.ResponseRead,
         "headers": {
+            **ETAG,
             "Location": {"description": "Path of the response", "schema": {"type": "string"}},
             "Idempotent-Replayed": {
                 "description": "`true` where an earlier request recorded it",
@@ -141,12 +147,12 @@ async def record_response(request: Request) -> Response:
     recorded = await record(pool, response)
     if recorded.outcome != "created":
         return await _not_created(request, recorded, response.client_id)
-    return Response(
-        recorded.document,
-        status.HTTP_201_CREATED,
-        {"Location": f"{PATH}/{response.id}"},
-        media_type="application/json",
-    )
+    return _created(recorded, {"Location": f"{PATH}/{response.id}"})
+
+
+def _created(recorded: Recorded, headers: dict[str, str]) -> Response:
+    document = as_recorded(recorded.document or "")
+    return Response(document, status.HTTP_201_CREATED, headers | _FIRST, media_type="application/json")
 
 
 def _validated(given: Any) -> schemas.ResponseCreate:
@@ -164,7 +170,7 @@ async def _not_created(request: Request, recorded: Recorded, client_id: uuid.UUI
     if recorded.outcome == "replayed":
         await audit.refused("record", "response", recorded.response_id, "replayed")
         headers = {"Location": f"{PATH}/{recorded.response_id}", "Idempotent-Replayed": "true"}
-        return Response(recorded.document, status.HTTP_201_CREATED, headers, media_type="application/json")
+        return _created(recorded, headers)
     if recorded.outcome == "conflict":
         await audit.refused("record", "response", None, "idempotency-key-reused")
         raise IdempotencyKeyReused("Use a new key for another form.")
@@ -179,8 +185,18 @@ async def _not_created(request: Request, recorded: Recorded, client_id: uuid.UUI
     )
 
 
-def _responses(principal: Reader, session: SessionDep, audit: AuditDep, library: LibraryDep) -> service.Responses:
-    return service.Responses(ResponseRepository(session, principal.organisation_id), audit, library)
+def responses_of(
+    request: Request, principal: Principal, session: SessionDep, audit: AuditDep, library: LibraryDep
+) -> service.Responses:
+    """The responses of the principal's organisation."""
+    repository = ResponseRepository(session, principal.organisation_id)
+    return service.Responses(repository, audit, library, request.app.state.keys)
+
+
+def _responses(
+    request: Request, principal: Reader, session: SessionDep, audit: AuditDep, library: LibraryDep
+) -> service.Responses:
+    return responses_of(request, principal, session, audit, library)
 
 
 ResponsesDep = Annotated[service.Responses, Depends(_responses)]
@@ -190,22 +206,33 @@ ResponsesDep = Annotated[service.Responses, Depends(_responses)]
     PATH + "/{response_id}",
     operation_id="readResponse",
     response_class=Response,
-    responses=problems(NotFound, RequestInvalid) | {200: {"model": schemas.ResponseRead}},
+    responses=problems(NotFound, RequestInvalid)
+    | {200: {"model": schemas.ResponseRead | schemas.ResponseVoid, "headers": ETAG}},
 )
 async def read(response_id: uuid.UUID, responses: ResponsesDep) -> Response:
-    """One response: byte for byte what recording it was answered with."""
-    return Response(await responses.document(response_id), media_type="application/json")
+    """What a response says now: byte for byte what recording it was answered with, or its last amendment.
+
+    One that was entered in error says so, by `status`, and has neither scores nor answers.
+    """
+    text, revision = await responses.document(response_id)
+    return Response(text, media_type="application/json", headers={"ETag": etag(revision)})
 
 
 @router.get(
     PATH + "/{response_id}/explain",
     operation_id="explainResponse",
     response_model=schemas.ExplanationRead,
-    responses=problems(NotFound, RequestInvalid),
+    responses=problems(NotFound, RequestInvalid, service.ResponseIsVoid),
 )
-async def explain(response_id: uuid.UUID, responses: ResponsesDep) -> dict[str, Any]:
+async def explain(
+    response_id: uuid.UUID,
+    responses: ResponsesDep,
+    revision: Annotated[
+        int | None, Query(ge=1, le=MOST_REVISIONS, description="The one that holds unless given")
+    ] = None,
+) -> dict[str, Any]:
     """How each score of a response came about, step by step from its answers."""
-    return await responses.explanation(response_id)
+    return await responses.explanation(response_id, revision)
 
 
 @router.get(
@@ -227,15 +254,25 @@ async def listed(
         str | None, Query(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", description="Only responses to this instrument")
     ] = None,
     episode: Annotated[uuid.UUID | None, Query(description="Only responses of this episode of the client")] = None,
+    history: Annotated[bool, Query(description="Also versions that no longer hold, and void responses")] = False,
+    as_of: Annotated[
+        PastTime | None,
+        Query(description="What was recorded, amended and void at this time, and nothing later: what was listed then"),
+    ] = None,
     limit: Limit = DEFAULT_PAGE,
     cursor: Cursor = None,
 ) -> Response:
-    """Responses of a client with their answers, newest answers first."""
-    text, more = await responses.page(client_id, Wanted(instrument, episode), cursor, limit)
+    """Responses of a client with their answers, newest answers first: those that hold, each as last amended."""
+    text, more = await responses.page(client_id, Wanted(instrument, episode, history, as_of), cursor, limit)
     headers: dict[str, str] = {}
     if more is not None:
         path = f"/v1/clients/{client_id}/responses"
-        headers = next_link(
-            path, {"instrument": instrument, "episode": str(episode) if episode else None, "limit": limit}, more
-        )
+        asked = {
+            "instrument": instrument,
+            "episode": str(episode) if episode else None,
+            "history": "true" if history else None,
+            "as_of": as_of.isoformat().replace("+00:00", "Z") if as_of else None,
+            "limit": limit,
+        }
+        headers = next_link(path, asked, more)
     return Response(text, media_type="application/json", headers=headers)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from datetime import datetime
+from typing import Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -15,23 +14,11 @@ from pydantic import (
     StrictInt,
     StrictStr,
 )
-from pydantic_core import PydanticCustomError
 
 from api.catalogue.schemas import ANSWERS_SCHEMA, ProvenanceRead, ResultRead
 from api.clients.codes import Setting
 from api.responses.recording import EPISODE_MARGIN
-from api.times import EARLIEST, Moment
-
-SKEW: Final = timedelta(minutes=5)
-"""How far the caller's clock may be ahead of ours."""
-
-
-def _plausible(value: datetime) -> datetime:
-    if value < EARLIEST:
-        raise PydanticCustomError("time_implausible", "is not before 1900")
-    if value > datetime.now(UTC) + SKEW:
-        raise PydanticCustomError("time_implausible", "is not in the future")
-    return value.astimezone(UTC)
+from api.times import PastTime
 
 
 class ResponseCreate(BaseModel):
@@ -43,7 +30,7 @@ class ResponseCreate(BaseModel):
     instrument: StrictStr = Field(description="Code of the instrument, such as `fsfi`")
     version: StrictInt | None = Field(default=None, ge=1, description="The newest unless given")
     variant: StrictStr | None = Field(default=None, description="The definition's default unless given")
-    answered_at: Annotated[Moment, AfterValidator(_plausible)]
+    answered_at: PastTime
     answers: dict[str, Any] = Field(
         description="Item to the value of the chosen option; null and absent are both unanswered",
         json_schema_extra=ANSWERS_SCHEMA,
@@ -62,6 +49,22 @@ class ResponseCreate(BaseModel):
     )
 
 
+class CorrectionRead(BaseModel):
+    """When, by whom and why a response was put right."""
+
+    at: datetime
+    by: str = Field(description="Subject of the token")
+    reason_code: str = Field(description="A code of `correction` in /v1/codes")
+    reason: str | None = Field(description="In the words of who did it")
+
+
+class SupersededRead(CorrectionRead):
+    """Why a version no longer holds, and which one does in its place."""
+
+    revision: int = Field(description="The version that followed")
+    status: Literal["amended", "entered-in-error"] = Field(description="Of that version")
+
+
 class ResponseRead(ResultRead):
     """A response as it was recorded: scores with all they rest on."""
 
@@ -75,6 +78,27 @@ class ResponseRead(ResultRead):
     answered_at: datetime
     recorded_at: datetime
     provenance: ProvenanceRead
+    status: Literal["completed", "amended"]
+    revision: int = Field(description="Of the response: 1 as recorded; each correction counts on. Its `ETag`")
+    amended: bool = Field(description="This version was made by putting an earlier one right")
+    current: bool = Field(description="This version holds: it was neither amended nor found to be void since")
+    superseded: SupersededRead | None = Field(description="What became of it; null where it is current")
+
+
+class ResponseVoid(BaseModel):
+    """A response that was entered in error. It says nothing any more: no scores, no answers."""
+
+    id: uuid.UUID
+    client_id: uuid.UUID
+    instrument: str
+    version: int
+    variant: str
+    answered_at: datetime
+    status: Literal["entered-in-error"]
+    revision: int
+    amended: bool
+    current: Literal[True]
+    voided: CorrectionRead
 
 
 class ResponseListed(ResponseRead):
@@ -106,6 +130,7 @@ class ExplanationRead(BaseModel):
     """How the scores of a response came about, from its answers."""
 
     id: uuid.UUID
+    revision: int
     instrument: str
     version: int
     variant: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -14,12 +14,14 @@ from api.catalogue import service as catalogue
 from api.catalogue.library import Library
 from api.ids import new_id
 from api.paging import decode_cursor, encode_cursor
-from api.problems import NotFound
+from api.problems import NotFound, Problem
 from api.records.audit import Audit
 from api.responses.recording import AlertToRecord, ResponseToRecord, ScoreToRecord
-from api.responses.repository import ResponseRepository, Wanted
+from api.responses.repository import Kept, ResponseRepository, Wanted
 from api.responses.schemas import ResponseCreate
 from api.responses.situation import situation_of
+from api.responses.versions import Reasons, as_it_stands, as_void
+from api.security import crypto
 from api.security.principal import Principal
 from instruments import Instrument
 
@@ -27,6 +29,12 @@ UNKNOWN = "There is no such response."
 UNKNOWN_CLIENT = "There is no such client."
 UNKNOWN_EPISODE = "The client has no such episode."
 _JSON = orjson.OPT_UTC_Z
+
+
+class ResponseIsVoid(Problem):
+    """The response was entered in error: it cannot be corrected, and there is nothing to explain."""
+
+    status, slug, title = 409, "response-void", "The response was entered in error"
 
 
 def prepare(
@@ -37,8 +45,11 @@ def prepare(
     key: str | None,
     request_hash: bytes,
     request_id: str,
+    amends: Kept | None = None,
 ) -> ResponseToRecord:
     """Score a form by the definition that it names, and make all that is to be written of it.
+
+    One that ``amends`` a version keeps the public id, and is later even if a clock was set back.
 
     Raises
     ------
@@ -49,8 +60,10 @@ def prepare(
     """
     result = catalogue.score(instrument, body.answers, body.variant)
     response_id, now = new_id(), datetime.now(UTC)
+    if amends is not None:
+        now = max(now, amends.recorded_at + timedelta(microseconds=1))
     document = {
-        "id": response_id,
+        "id": response_id if amends is None else amends.id,
         "client_id": body.client_id,
         "episode_id": body.episode_id,
         "outside_episode": body.episode_id is None,
@@ -82,7 +95,7 @@ def prepare(
         setting=body.setting,
         answered_at=body.answered_at,
         recorded_at=now,
-        document=orjson.dumps(document, option=_JSON).decode("utf-8"),
+        document=orjson.dumps(document, default=str, option=_JSON).decode("utf-8"),
         valid=result.valid,
         scores=[ScoreToRecord(scale, score.value, score.status, score.valid) for scale, score in result.scores.items()],
         alerts=[AlertToRecord(new_id(), alert.id, ",".join(alert.items), alert.severity) for alert in result.alerts],
@@ -100,40 +113,77 @@ class Responses:
     repository: ResponseRepository
     audit: Audit
     library: Library
+    keys: crypto.Keys
 
-    async def document(self, response_id: uuid.UUID) -> str:
-        """The JSON text that recording it was answered with.
+    async def document(self, response_id: uuid.UUID) -> tuple[str, int]:
+        """The JSON text of what a response says now, and its revision.
 
         Raises
         ------
         NotFound
             No such response in this organisation.
         """
-        kept = await self.repository.get(response_id)
+        kept = await self.repository.last(response_id)
         if kept is None:
-            await self.audit.refused("read", "response", response_id, "not-found")
-            raise NotFound(UNKNOWN)
+            raise await self._unknown("read", response_id)
         self.audit.record(self.repository.session, "read", "response", response_id)
-        return kept.document
+        if kept.void:
+            return as_void(kept, await self.reasons(kept.client_id)), kept.revision + 1
+        return as_it_stands(kept, None), kept.revision
 
-    async def explanation(self, response_id: uuid.UUID) -> dict[str, Any]:
-        """The arithmetic from the stored answers, by the definition they were scored with.
+    async def version(self, response_id: uuid.UUID, revision: int) -> str:
+        """The JSON text of one version, with its answers; of the void one without.
 
         Raises
         ------
         NotFound
-            No such response in this organisation.
+            No such response in this organisation, or no such version of it.
         """
-        kept = await self.repository.get(response_id)
+        versions = await self.repository.versions(response_id)
+        kept = next((one for one in versions if one.revision == revision), None)
+        void = kept is None and bool(versions) and versions[-1].void and revision == versions[-1].revision + 1
+        if kept is None and not void:
+            raise await self._unknown("read-version", response_id)
+        self.audit.record(self.repository.session, "read-version", "response", response_id)
         if kept is None:
-            await self.audit.refused("explain", "response", response_id, "not-found")
-            raise NotFound(UNKNOWN)
+            return as_void(versions[-1], await self.reasons(versions[-1].client_id))
+        return with_answers(kept, None if kept.superseded is None else await self.reasons(kept.client_id))
+
+    async def reasons(self, client_id: uuid.UUID) -> Reasons:
+        """What opens and seals the texts about corrections of a client."""
+        wrapped = await self.repository.key_wrapped(client_id)
+        return Reasons(self.keys, wrapped, self.audit.principal.organisation_id, client_id)
+
+    async def _unknown(self, action: str, response_id: uuid.UUID) -> NotFound:
+        await self.audit.refused(action, "response", response_id, "not-found")
+        return NotFound(UNKNOWN)
+
+    async def explanation(self, response_id: uuid.UUID, revision: int | None = None) -> dict[str, Any]:
+        """The arithmetic from the stored answers, by the definition they were scored with: as it holds, or a version's.
+
+        Raises
+        ------
+        NotFound
+            No such response in this organisation, or no such version of it.
+        ResponseIsVoid
+            It was entered in error, and no version was named.
+        """
+        if revision is None:
+            kept = await self.repository.last(response_id)
+        else:
+            versions = await self.repository.versions(response_id)
+            kept = next((one for one in versions if one.revision == revision), None)
+        if kept is None:
+            raise await self._unknown("explain", response_id)
+        if kept.void and revision is None:
+            await self.audit.refused("explain", "response", response_id, "void")
+            raise ResponseIsVoid("Name the revision whose scores are meant.")
         self.audit.record(self.repository.session, "explain", "response", response_id)
         instrument = await self.library.get(
             self.audit.principal.organisation_id, kept.instrument, kept.instrument_version
         )
         explanation = scoring.explain(instrument, orjson.loads(kept.answers), variant=kept.variant)
-        identity = {"id": kept.id, "provenance": orjson.loads(kept.document)["provenance"]}
+        identity = {"id": kept.id, "revision": kept.revision, "provenance": orjson.loads(kept.document)["provenance"]}
         return identity | explanation.document()
 
     async def page(
@@ -155,7 +205,12 @@ class Responses:
             raise NotFound(UNKNOWN_EPISODE)
         rows = await self.repository.newest(client_id, wanted, before, limit + 1)
         self.audit.record(self.repository.session, "list-responses", "client", client_id)
-        more = encode_cursor(rows[limit - 1].answered_at, rows[limit - 1].id) if len(rows) > limit else None
-        # The stored text goes out as it is, with one member more: numbers are not read and written again.
-        items = [orjson.Fragment(f'{row.document[:-1]},"answers":{row.answers}}}') for row in rows[:limit]]
+        more = encode_cursor(rows[limit - 1].answered_at, rows[limit - 1].row_id) if len(rows) > limit else None
+        reasons = await self.reasons(client_id) if any(row.superseded for row in rows[:limit]) else None
+        items = [orjson.Fragment(with_answers(row, reasons)) for row in rows[:limit]]
         return orjson.dumps({"items": items, "next": more}), more
+
+
+def with_answers(kept: Kept, reasons: Reasons | None) -> str:
+    """The JSON text of a version with its answers; ``reasons`` are needed where it was superseded."""
+    return f'{as_it_stands(kept, reasons)[:-1]},"answers":{kept.answers}}}'

@@ -1,4 +1,7 @@
-"""The tables of completed forms. `response` and `score` are append-only: a trigger refuses any change.
+"""The tables of completed forms. All but alerts and keys are append-only: a trigger refuses any change.
+
+An amended response is a further row of `response`. Its public id stays that of its first row, the **root**, and
+`superseded` names each row that no longer holds. So what holds now is every row that is not in it.
 
 Keys begin with the organisation, further indexes do not: a look-up by (organisation, id) that is planned while a table
 is empty costs the same by any index that begins so, and may keep one that reads all of the organisation.
@@ -21,7 +24,7 @@ from api.db import JSONText
 
 
 class ResponseRow(SQLModel, table=True):
-    """One completed form. Rows are added, never changed."""
+    """One completed form, as recorded or as amended. Rows are added, never changed."""
 
     __tablename__ = "response"
     __table_args__ = (
@@ -29,6 +32,14 @@ class ResponseRow(SQLModel, table=True):
         ForeignKeyConstraint(["organisation_id", "episode_id"], ["episode.organisation_id", "episode.id"]),
         # A client's series of one instrument in time order.
         Index("ix_response_series", "client_id", "instrument", "answered_at"),
+        # The further versions of a response. Only amendments are in it: recording a new response writes no entry.
+        Index(
+            "ix_response_root_id_revision",
+            "root_id",
+            "revision",
+            unique=True,
+            postgresql_where=text("root_id is not null"),
+        ),
         CheckConstraint("jsonb_typeof(answers) = 'object'", name="answers_object"),
     )
 
@@ -48,13 +59,55 @@ class ResponseRow(SQLModel, table=True):
     """The exact text of the 201 body, which a replay and a later GET give again."""
     valid: bool
     episode_id: uuid.UUID | None = None
+    root_id: uuid.UUID | None = None
+    """The first row of the response that this one amends; none where it is that itself.
+
+    Without a foreign key: its trigger would be called for each new response, and `superseded` has one that leads there.
+    """
+    revision: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
+    """1 as recorded; each correction counts on."""
+
+
+class SupersededRow(SQLModel, table=True):
+    """A row of `response` that no longer holds: since when, by whom, why, and which one holds in its place, if any.
+
+    Its key is what lets one of several concurrent corrections win.
+    """
+
+    __tablename__ = "superseded"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organisation_id", "response_id"],
+            ["response.organisation_id", "response.id"],
+            name="fk_superseded_response",
+        ),
+        ForeignKeyConstraint(
+            ["organisation_id", "by_response_id"],
+            ["response.organisation_id", "response.id"],
+            name="fk_superseded_response_by",
+            # The row that is replaced is taken first; that which replaces it is written after it, once it is ours.
+            initially="DEFERRED",
+            deferrable=True,
+        ),
+    )
+
+    organisation_id: uuid.UUID = Field(primary_key=True)
+    response_id: uuid.UUID = Field(primary_key=True)
+    root_id: uuid.UUID
+    by_response_id: uuid.UUID | None = None
+    """None: the response was entered in error and has no version that holds."""
+    reason_code: str = Field(sa_type=Text)
+    reason_sealed: bytes | None = None
+    """What was written about it, sealed with the client's key."""
+    at: datetime = Field(sa_type=DateTime(timezone=True))
+    by: str = Field(sa_type=Text)
 
 
 class ScoreRow(SQLModel, table=True):
     """The value of one scale of one response.
 
-    Only `record_response` may write one, together with its response; that is why there is no foreign key to it, which
-    would be checked for each scale anew.
+    Only `record_response` and `amend_response` may write one, together with its response; that is why there is no
+    foreign key to it, which would be checked for each scale anew.
     """
 
     __tablename__ = "score"

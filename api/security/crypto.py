@@ -142,6 +142,32 @@ def open_external_id(client_key: bytes, sealed: bytes, *, organisation_id: uuid.
     return _open(client_key, sealed, _row(b"external-id", organisation_id, client_id)).decode("utf-8")
 
 
+def seal_text(
+    client_key: bytes, text: str, *, purpose: bytes, organisation_id: uuid.UUID, client_id: uuid.UUID, row_id: uuid.UUID
+) -> bytes:
+    """Free text about a client, sealed with the client's key and bound to the row that keeps it, and to what it is."""
+    return _seal(client_key, text.encode("utf-8"), _row(purpose, organisation_id, client_id) + row_id.bytes)
+
+
+def open_text(
+    client_key: bytes,
+    sealed: bytes,
+    *,
+    purpose: bytes,
+    organisation_id: uuid.UUID,
+    client_id: uuid.UUID,
+    row_id: uuid.UUID,
+) -> str:
+    """The text again.
+
+    Raises
+    ------
+    Unreadable
+        Another row's bytes, another key, or altered bytes.
+    """
+    return _open(client_key, sealed, _row(purpose, organisation_id, client_id) + row_id.bytes).decode("utf-8")
+
+
 def seal_webhook_secret(keys: Keys, secret: bytes, *, organisation_id: uuid.UUID, webhook_id: uuid.UUID) -> bytes:
     """The signing secret of an endpoint as it is stored: sealed with the wrapping key, bound to the endpoint's row."""
     return _seal(keys.wrapping, secret, _row(b"webhook-secret", organisation_id, webhook_id))

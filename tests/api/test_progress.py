@@ -133,7 +133,7 @@ class TestData:
     async def test_nothing_answered(self, ehr: Person) -> None:
         client_id = await ehr.client()
         answer = await ehr.http.get(path(client_id))
-        assert answer.json() == {"client_id": client_id, "series": [], "without_definition": []}
+        assert answer.json() == {"client_id": client_id, "as_of": None, "series": [], "without_definition": []}
         found = await series(ehr, client_id, instrument="fsfi")
         assert [one["scale"] for one in found] == [scale.id for scale in instruments.load("fsfi").scales]
         for one in found:
@@ -377,14 +377,14 @@ async def test_one_statement(app: FastAPI, ehr: Person, monkeypatch: pytest.Monk
         monkeypatch.setattr(connection_class, name, noted)
     await series(ehr, client_id)
     statements = [query for query in asked if "pg_advisory_unlock_all" not in query]  # the pool cleaning up
-    assert statements == ["select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, $9)"]
+    assert statements == ["select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"]
 
 
 async def test_only_the_clients_rows_are_read(fresh_database: Urls) -> None:
     """Also by a connection that made its plan while the tables were empty, and before anything has analysed them."""
     owner, service = await asyncpg.connect(fresh_database.superuser), await asyncpg.connect(fresh_database.service)
     try:
-        for table in ("response", "score"):
+        for table in ("response", "score", "superseded"):
             await owner.execute(f"alter table {table} set (autovacuum_enabled = off)")
         organisation = uuid.uuid4()
         await owner.execute(
@@ -393,10 +393,9 @@ async def test_only_the_clients_rows_are_read(fresh_database: Urls) -> None:
         clients = [await make_client(owner, organisation) for _ in range(40)]
 
         async def read(client_id: uuid.UUID, instrument: str | None, scale: str | None) -> int:
-            arguments = (organisation, "ehr-1", "ehr", "request-1", uuid.uuid4(), client_id, instrument, scale, None)
-            return len(
-                await service.fetch("select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, $9)", *arguments)
-            )
+            arguments = (organisation, "ehr-1", "ehr", "request-1", uuid.uuid4(), client_id, instrument, scale)
+            call = "select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, null, null)"
+            return len(await service.fetch(call, *arguments))
 
         for client_id in clients[:12]:  # enough for a plan to be kept
             assert await read(client_id, "fsfi", "total") == 1
@@ -410,11 +409,15 @@ async def test_only_the_clients_rows_are_read(fresh_database: Urls) -> None:
             "insert into score select organisation_id, id, s, 20, 'complete', true "
             "from response, unnest(array['total', 'desire']) s"
         )
+        await owner.execute(  # one in ten of each client
+            "insert into superseded select organisation_id, id, id, null, 'another', null, now(), 'x' from "
+            "(select *, row_number() over (partition by client_id) n from response) r where n % 10 = 0"
+        )
         for connection in (service, owner):
             await connection.execute("select pg_stat_force_next_flush()")
         await owner.execute("select pg_stat_reset()")
         assert [await read(clients[3], *asked) for asked in (("fsfi", "total"), ("fsfi", None), (None, None))] == [
-            50, 100, 100
+            45, 90, 90
         ]  # fmt: skip
         await service.execute("select pg_stat_force_next_flush()")
         indexes = await owner.fetch(
@@ -423,7 +426,8 @@ async def test_only_the_clients_rows_are_read(fresh_database: Urls) -> None:
         assert {row[0]: row[1] for row in indexes} == {
             "pk_client": 3,
             "ix_response_series": 3 * 50,
-            "pk_score": 3 * 100,
+            "pk_score": 3 * 90,
+            "pk_superseded": 3 * 5,
         }
         tables = await owner.fetch("select relname, seq_tup_read from pg_stat_user_tables where seq_tup_read > 0")
         assert [tuple(row) for row in tables] == []

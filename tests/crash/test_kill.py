@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from api.embedded import acquire
+from api.responses.versions import as_recorded
 from tests.crash.service import Killable, Load
 from tests.platform.embedding import keepers, kill, nothing_left, postmaster
 
@@ -77,7 +78,7 @@ async def verify(service: Killable, load: Load) -> None:
             assert count == each * len(documents), table
         times = Counter(row["answered_at"] for row in await connection.fetch("select answered_at from response"))
         await connection.close()
-    assert set(documents) == set(load.acknowledged.values())
+    assert {as_recorded(document) for document in documents} == set(load.acknowledged.values())
     assert len(documents) == len(load.acknowledged)
     assert max(times.values()) == 1
 

@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 import api.tables  # noqa: F401  - fills the metadata
 from api.clients.tables import ClientRow
+from api.corrections.repository import void
 from api.db import Database
 from api.ids import new_id
 from api.responses.recording import AlertToRecord, record
@@ -20,6 +21,7 @@ from tests.factories import (
     make_audit_rows,
     make_care_rows,
     make_client,
+    make_correction,
     make_episode,
     make_own_rows,
     make_recording,
@@ -33,6 +35,8 @@ EXEMPT = {"alembic_version"}
 APPEND_ONLY = (
     "response",
     "score",
+    "superseded",
+    "superseded",
     "audit_event",
     "audit_seal",
     "audit_head",
@@ -122,7 +126,9 @@ async def fill(opened: Database, service: asyncpg.Connection, tenant: Tenant) ->
     """One row of the tenant in every table; the client's id."""
     client_id = await make_client(service, tenant.id)
     alert = AlertToRecord(new_id(), "rule", "1", "high")
-    await record(opened.pool, make_recording(tenant.id, client_id, alerts=(alert,)))
+    recording = make_recording(tenant.id, client_id, alerts=(alert,))
+    await record(opened.pool, recording)
+    assert (await void(opened.pool, make_correction(recording))).outcome == "created"
     await make_wording(service, tenant.id)
     await make_own_rows(service, tenant.id)
     await make_webhook(service, tenant.id)

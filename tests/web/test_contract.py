@@ -60,8 +60,11 @@ class Operation:
         ]
 
     def url(self, **ids: str) -> str:
-        """The path with ids filled in; other parameters get a word that no rule of theirs needs to allow."""
-        return re.sub(r"\{(\w+)\}", lambda match: ids.get(match[1], "nothing"), self.path)
+        """The path with ids filled in; numbers are 1, other parameters get a word that no rule of theirs allows."""
+        numbers = {
+            parameter["name"]: "1" for parameter in self.parameters if parameter["schema"].get("type") == "integer"
+        }
+        return re.sub(r"\{(\w+)\}", lambda match: (numbers | ids).get(match[1], "nothing"), self.path)
 
 
 OPERATIONS: Final = [
@@ -88,6 +91,7 @@ WORDING: Final = {
     "pack": {"items": {}},
 }
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "amendResponse": {"json": {"answers": ANSWERS, "reason": "invented"}, "headers": {"If-Match": "*"}},
     "changeClient": {"json": {"partnered": True}},
     "changeEpisode": {"json": {"concerns": ["desire"]}, "headers": {"If-Match": "*"}},
     "changeSession": {"json": {"attendance": "cancelled"}, "headers": {"If-Match": "*"}},
@@ -110,6 +114,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "rotateWebhookSecret": {"json": {}, "headers": {"If-Match": "*"}},
     "scoreAnswers": {"json": {"answers": ANSWERS}},
     "validateInstrument": {"json": OWN},
+    "voidResponse": {"json": {"reason": "invented"}, "headers": {"If-Match": "*"}},
 }
 """By operation id: what `httpx` takes for a request that is good but for its ids (`params`, `json`, `headers`)."""
 

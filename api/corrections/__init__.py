@@ -1,0 +1,1 @@
+"""Corrections: responses amended or void, and the history of each."""
