@@ -190,7 +190,7 @@ class Figures:
 
 
 def figures(instrument: Instrument, scale_id: str, variant: str, *, norm: str | None = None) -> Figures:
-    """The figures of a scale under a variant; kept with the definition.
+    """The figures of a scale under a variant; kept with the definition, unless a sample is asked for.
 
     Parameters
     ----------
@@ -202,10 +202,12 @@ def figures(instrument: Instrument, scale_id: str, variant: str, *, norm: str | 
     KeyError
         There is no such scale, or no such sample with a mean and a standard deviation that can serve.
     """
-    key = ("progress", scale_id, variant, norm)
+    if norm is not None:  # an own instrument may have hundreds, under each variant: too many to keep
+        return _figures(instrument, instrument.scale(scale_id), variant, norm)
+    key = ("progress", scale_id, variant)
     kept: Figures | None = instrument.compiled.get(key)
     if kept is None:
-        kept = instrument.compiled[key] = _figures(instrument, instrument.scale(scale_id), variant, norm)
+        kept = instrument.compiled[key] = _figures(instrument, instrument.scale(scale_id), variant, None)
     return kept
 
 

@@ -256,6 +256,17 @@ def test_range_is_the_variants() -> None:
     assert figures(made, "total", "prorated").document["range"] == {"min": 0, "max": 27}
 
 
+def test_only_what_is_not_chosen_by_a_caller_is_kept() -> None:
+    world = invented(**with_norms(clinical=(15, 5), functional=(5, 4)))
+    usual = world.variant_ids[0]
+    kept = figures(world, "total", usual)
+    size = len(world.compiled)
+    for norm in ("clinical-1", "functional-1"):
+        assert norm in {one.norm.id for one in figures(world, "total", usual, norm=norm).norms}
+    assert len(world.compiled) == size
+    assert figures(world, "total", usual) is kept
+
+
 def test_unknown_scale() -> None:
     with pytest.raises(KeyError):
         figures(FSFI, "mood", "strict")
