@@ -79,11 +79,12 @@ async def resume_jobs(context: JobContext, timestamp: int | None = None) -> dict
 
 
 def application(
-    url: str, settings: Settings, delivering: webhooks.Delivering | None = None, *, grace: float = GRACE
+    url: str, settings: Settings, delivering: webhooks.Delivering | None = None, *, inside: bool = False
 ) -> App:
     """The jobs, on the database of ``url`` (the role of the service); opened by ``async with app.open_async()``.
 
-    ``grace`` is the seconds that jobs may still take once told to stop. Without ``delivering`` no webhook is sent.
+    ``inside`` the service a worker takes less: connections, jobs at once, time to end. Without ``delivering`` no webhook
+    is sent.
     """
     milliseconds = int(settings.statement_timeout * 1000)
     server_settings = {
@@ -99,17 +100,17 @@ def application(
             "options": " ".join(f"-c {name}={value}" for name, value in server_settings.items()),
         },
         min_size=1,
-        max_size=6,  # jobs hold one for a transaction at a time; one is for notifications
+        max_size=4 if inside else 6,  # jobs hold one for a transaction at a time; one is for notifications
         timeout=5,  # nobody else waits for these connections: none within this time means no database
     )
     app = App(
         connector=connector,
         worker_defaults={
             "additional_context": {_SETTINGS: settings, webhooks.CONTEXT: delivering, audit.CONTEXT: settings},
-            "concurrency": CONCURRENCY,
+            "concurrency": CONCURRENCY // 2 if inside else CONCURRENCY,
             "delete_jobs": "successful",
             "install_signal_handlers": False,
-            "shutdown_graceful_timeout": grace,
+            "shutdown_graceful_timeout": GRACE_INSIDE if inside else GRACE,
             "worker_middleware": [_told],
         },
     )
@@ -146,7 +147,7 @@ async def beside(url: str, settings: Settings, keys: crypto.Keys, metrics: Metri
     while True:
         try:
             async with delivering(settings, keys, metrics) as means:
-                await _run(application(url, settings, means, grace=GRACE_INSIDE))
+                await _run(application(url, settings, means, inside=True))
         except Exception as error:  # the messages of these may quote an address
             logging.logger.error("worker", state="failed", **logging.describe(error))
         else:

@@ -77,11 +77,13 @@ def test_the_composition_names_files_that_there_are(copied: Path) -> None:
             assert source in whole["volumes"] or (copied / source).is_file()
 
 
-def test_the_worker_works_on_the_migrated_database_and_has_no_master_key() -> None:
+def test_the_worker_works_on_the_migrated_database_and_can_sign_and_deliver() -> None:
     worker = composition()["services"]["worker"]
     assert worker["command"] == ["fathomline", "worker"]
-    assert worker["secrets"] == ["database_url"]
-    assert worker["networks"] == ["inside"]
+    assert worker["secrets"] == ["database_url", "master_key"]
+    assert worker["networks"] == ["inside", "outside"]
+    assert worker["environment"]["FATHOMLINE_MASTER_KEY_FILE"] == "/run/secrets/master_key"
+    assert composition()["services"]["service"]["environment"]["FATHOMLINE_WORKER"] == "none"
     assert worker["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
 
 

