@@ -18,6 +18,11 @@ OWNERS: Final = {
     "episode": "select o.client_id from episode o where {row}",
     "session": "select p.client_id from care_session o join episode p "
     "on p.organisation_id = o.organisation_id and p.id = o.episode_id where {row}",
+    "couple": "select p.client_id from couple o join couple_member p "
+    "on p.organisation_id = o.organisation_id and p.couple_id = o.id where {row}",
+    "membership": "select o.client_id from couple_member o where {row}",
+    "goal": "select o.client_id from goal o where {row}",
+    "assignment": "select o.client_id from assignment o where {row}",
 }
 """By resource: the query for the clients' ids, of the event ``e``. Each looks one row up by its key."""
 

@@ -175,7 +175,7 @@ class AuditRepository:
 
     async def client_exists(self, client_id: uuid.UUID) -> bool:
         """Whether the organisation has such a client."""
-        query = "select from client where organisation_id = :organisation_id and id = :client_id"
+        query = "select 1 from client where organisation_id = :organisation_id and id = :client_id"
         return bool(await self._rows(query, client_id=client_id))
 
     async def links(self, after: int, limit: int) -> list[Linked]:

@@ -78,7 +78,7 @@ async def links(
     PATH + "/head",
     operation_id="readAuditHead",
     response_class=Response,
-    responses=problems(NotFound) | {200: {"model": schemas.AuditSignedHead}},
+    responses=problems(NotFound, RequestInvalid) | {200: {"model": schemas.AuditSignedHead}},
 )
 async def head(trail: TrailDep) -> Response:
     """The end of the chain, signed. Kept elsewhere, it shows later whether anything before it was taken back."""

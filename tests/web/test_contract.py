@@ -1,7 +1,7 @@
 """Laws of the contract, walked over every operation of the OpenAPI document: whatever is added is held to them.
 
 A new operation with required parameters or a body needs a good example in `EXAMPLES`, so that a 404 is for the id and
-for nothing else. A new kind of thing with an id needs a line in `foreign`, which makes one in the other organisation.
+for nothing else. A new kind of thing with an id needs a line in `things`, which makes one in the other organisation.
 """
 
 from __future__ import annotations
@@ -290,10 +290,9 @@ def recording(client_id: str) -> dict[str, Any]:
     return {"json": body, "headers": {"Idempotency-Key": str(uuid.uuid4())}}
 
 
-@pytest.fixture(scope="module")
-async def foreign(running: Service) -> dict[str, str]:
-    """Ids of one thing of each kind in the other organisation, by the names of the path parameters."""
-    async with running.client("ehr", organisation=ELSEWHERE) as client:
+async def things(running: Service, organisation: str) -> dict[str, str]:
+    """Ids of one thing of each kind, made in an organisation, by the names of the path parameters."""
+    async with running.client("ehr", organisation=organisation) as client:
         made = await client.post("/v1/clients", json={"external_id": str(uuid.uuid4())})
         assert made.status_code == 201, made.text
         found = {"client_id": made.json()["id"]}
@@ -310,7 +309,7 @@ async def foreign(running: Service) -> dict[str, str]:
             assert made.status_code == 201, made.text
             found[name] = made.json()["id"]
             path = f"{path}/{found[name]}/sessions"
-    async with running.client("admin", organisation=ELSEWHERE) as client:
+    async with running.client("admin", organisation=organisation) as client:
         made = await client.post("/v1/webhooks", json={"url": "https://receiver.example/"})
         assert made.status_code == 201, made.text
         found["webhook_id"] = made.json()["id"]
@@ -320,6 +319,12 @@ async def foreign(running: Service) -> dict[str, str]:
     return found
 
 
+@pytest.fixture(scope="module")
+async def foreign(running: Service) -> dict[str, str]:
+    """One thing of each kind in the other organisation."""
+    return await things(running, ELSEWHERE)
+
+
 class TestOtherOrganisations:
     @pytest.mark.parametrize("operation", WITH_IDS, ids=names)
     async def test_their_ids_look_unknown(
@@ -327,7 +332,7 @@ class TestOtherOrganisations:
     ) -> None:
         """The id of another organisation's thing gets the very answer that an id of nothing gets."""
         missing = set(operation.id_parameters) - foreign.keys()
-        assert not missing, f"make one of {missing} in the fixture `foreign`"
+        assert not missing, f"make one of {missing} in `things`"
         role = next(role for role in ROLES if operation.scope in ROLES[role])
         request = example(operation)
         nothing = str(uuid.uuid4())
