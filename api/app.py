@@ -23,6 +23,7 @@ from api.catalogue.own import OwnInstruments
 from api.catalogue.router import router as catalogue
 from api.charts.render import Renderer
 from api.clients.router import router as clients
+from api.couples.router import router as couples
 from api.corrections.router import router as corrections
 from api.health.router import router as health
 from api.lane import Lane
@@ -50,6 +51,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     catalogue,
     clients,
     care,
+    couples,
     responses,
     corrections,
     progress,

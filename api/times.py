@@ -53,3 +53,13 @@ Day = Annotated[date, BeforeValidator(_written_as_day)]
 def today() -> date:
     """The latest day that it is anywhere on earth: whoever is ahead of UTC may already write it."""
     return (datetime.now(UTC) + _FIRST_MIDNIGHT).date()
+
+
+def _been(day: date) -> date:
+    if not EARLIEST.date() <= day <= today():
+        raise PydanticCustomError("day_implausible", "is a day from 1900 on, and not in the future")
+    return day
+
+
+Been = Annotated[Day, AfterValidator(_been)]
+"""A day that has come."""

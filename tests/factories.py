@@ -202,7 +202,7 @@ async def make_care_rows(connection: asyncpg.Connection, organisation_id: uuid.U
             "insert into couple_consent values ($1, $2, 2, true, '2026-01-01', now(), 'ehr-1')",
             "insert into goal values ($1, $2, $3, 'levels', 1, null, -1, 's', '2026-01-01', null, null, now(), now())",
             "insert into goal_rating values ($1, $2, $2, null, '2026-01-01', 0, now(), 'ehr-1')",
-            "insert into assignment values ($1, $2, $3, 'reading', '2026-01-01', '2026-01-01', null, 's', now(), now())",
+            "insert into assignment values ($1, $2, $3, 'x', '2026-01-01', '2026-01-01', null, 's', now(), now())",
             "insert into assignment_completion values ($1, $2, 2, 'done', '2026-01-01', 9, 5, 3, 's', now(), 'ehr-1')",
         ):
             more = [client_id] if "$3" in statement else []

@@ -94,9 +94,11 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "amendResponse": {"json": {"answers": ANSWERS, "reason": "invented"}, "headers": {"If-Match": "*"}},
     "changeClient": {"json": {"partnered": True}},
     "changeEpisode": {"json": {"concerns": ["desire"]}, "headers": {"If-Match": "*"}},
+    "changeMembership": {"json": {"joined_on": "2026-01-12"}, "headers": {"If-Match": "*"}},
     "changeSession": {"json": {"attendance": "cancelled"}, "headers": {"If-Match": "*"}},
     "changeWebhook": {"json": {"description": "a"}, "headers": {"If-Match": "*"}},
     "createClient": {"json": {}},
+    "createCouple": {"json": {"clients": [str(uuid.UUID(int=1)), str(uuid.UUID(int=2))], "joined_on": "2026-01-12"}},
     "createDraft": {"json": OWN},
     "createEpisode": {"json": {"started_on": "2026-03-01", "format": "couple"}},
     "createSession": {"json": {"held_at": "2026-03-02T10:00:00Z"}},
@@ -108,6 +110,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "putWording": {"json": WORDING},
     "readAggregates": {"params": {"instrument": "fsfi", "scale": "total"}},
     "readProgressSpecification": {"params": {"instrument": "fsfi"}},
+    "recordConsent": {"json": {"given": True, "stated_on": "2026-01-12"}},
     "recordResponse": {"json": {"client_id": str(uuid.UUID(int=0))}, "headers": {"Idempotency-Key": "example"}},
     "replaceDraft": {"json": OWN},
     "replayDeliveries": {"json": {"since": "2026-03-01T00:00:00Z"}},
@@ -309,6 +312,13 @@ async def things(running: Service, organisation: str) -> dict[str, str]:
             assert made.status_code == 201, made.text
             found[name] = made.json()["id"]
             path = f"{path}/{found[name]}/sessions"
+        partner = (await client.post("/v1/clients", json={})).json()["id"]
+        both = {"clients": [found["client_id"], partner], "joined_on": "2026-01-12"}
+        found["couple_id"] = (await client.post("/v1/couples", json=both)).json()["id"]
+        for one in both["clients"]:  # the joint view, which is closed until all have consented
+            consents = f"/v1/clients/{one}/couples/{found['couple_id']}/consents"
+            made = await client.post(consents, json={"given": True, "stated_on": "2026-01-12"})
+            assert made.status_code == 201, made.text
     async with running.client("admin", organisation=organisation) as client:
         made = await client.post("/v1/webhooks", json={"url": "https://receiver.example/"})
         assert made.status_code == 201, made.text
