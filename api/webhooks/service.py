@@ -190,10 +190,9 @@ class Webhooks:
         ------
         NotFound
         """
-        row = await self.repository.delivery(webhook_id, delivery_id)
-        if row is None:
-            raise NotFound(UNKNOWN_DELIVERY)
-        return _delivery(row)
+        found = await self._delivery(webhook_id, delivery_id)
+        self._record("read-delivery", webhook_id)
+        return found
 
     async def replay(self, webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> schemas.DeliveryRead:
         """Have one message tried again, whatever became of it, under the same id.
@@ -206,7 +205,13 @@ class Webhooks:
         if not await self.repository.replay(webhook_id, only=delivery_id):
             raise NotFound(UNKNOWN_DELIVERY)
         self._record("replay", webhook_id)
-        return await self.delivery(webhook_id, delivery_id)
+        return await self._delivery(webhook_id, delivery_id)
+
+    async def _delivery(self, webhook_id: uuid.UUID, delivery_id: uuid.UUID) -> schemas.DeliveryRead:
+        row = await self.repository.delivery(webhook_id, delivery_id)
+        if row is None:
+            raise NotFound(UNKNOWN_DELIVERY)
+        return _delivery(row)
 
     async def replay_since(self, webhook_id: uuid.UUID, since: datetime) -> int:
         """Have all that was not delivered of what happened since tried again; how many.
