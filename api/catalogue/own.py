@@ -79,6 +79,7 @@ class OwnInstruments:
         self._plans = self._text = 0
         self._listed: OrderedDict[tuple[Key, Any], Any] = OrderedDict()
         self._coming: dict[Key, asyncio.Task[Instrument]] = {}
+        self._changes = 0
         self._told: OrderedDict[uuid.UUID, tuple[float, dict[str, list[OwnVersion]]]] = OrderedDict()
         self._lane = Lane("own-instruments", most=1_024, most_of_one=128)
 
@@ -98,6 +99,7 @@ class OwnInstruments:
         asked_at, told = self._told.get(organisation_id, (-FRESH, None))
         if told is not None and time.monotonic() - asked_at < FRESH:
             return told
+        changes = self._changes
         try:
             async with self._pool.acquire() as connection:
                 rows = await connection.fetch(_VERSIONS, organisation_id, None)
@@ -108,6 +110,8 @@ class OwnInstruments:
         found: dict[str, list[OwnVersion]] = {}
         for row in rows:
             found.setdefault(row[0], []).append(OwnVersion(*row[1:]))
+        if changes != self._changes:  # something was published meanwhile, which these rows may lack
+            return found
         self._told[organisation_id] = time.monotonic(), found
         self._told.move_to_end(organisation_id)
         if len(self._told) > MOST_TOLD:
@@ -116,6 +120,7 @@ class OwnInstruments:
 
     def changed(self, organisation_id: uuid.UUID) -> None:
         """An organisation has published or retired something: its next list is asked for anew."""
+        self._changes += 1
         self._told.pop(organisation_id, None)
 
     async def definition(self, organisation_id: uuid.UUID, code: str, version: OwnVersion) -> Instrument:
