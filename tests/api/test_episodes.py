@@ -215,6 +215,24 @@ class TestSeveral:
         answers = await asyncio.gather(*(ehr.http.post(of(client_id), json=OPEN) for _ in range(5)))
         assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422, 422]
 
+    @pytest.mark.parametrize(("lock", "waits"), [("no key update", True), ("key share", False)])
+    async def test_a_clients_episodes_are_decided_on_one_after_the_other(
+        self, ehr: Person, superuser: asyncpg.Connection, lock: str, waits: bool
+    ) -> None:
+        """Nothing else of the client has to wait: a response that is being recorded takes the lock `key share`."""
+        client_id = await ehr.client()
+        episode = await begun(ehr, client_id, format="group")
+        for request in (
+            lambda: ehr.http.post(of(client_id), json=OPEN),
+            lambda: changed(ehr, episode, format="couple"),
+        ):
+            async with superuser.transaction():
+                await superuser.execute(f"select from client where id = $1 for {lock}", uuid.UUID(client_id))
+                asked = asyncio.ensure_future(request())
+                done, _ = await asyncio.wait([asked], timeout=0.3 if waits else 5)
+                assert bool(done) is not waits
+            assert (await asked).status_code in (200, 201)
+
     async def test_listed_in_the_order_of_their_days(self, ehr: Person) -> None:
         client_id = await ehr.client()
         days = ["2026-03-01", "2025-11-01", "2026-01-01", "2026-02-01", "2025-12-01"]
