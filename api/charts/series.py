@@ -161,9 +161,7 @@ class _Chart:
         if amended(self.progress):
             notes.append("Ring: amended after it was recorded.")
         if self.as_of is not None:
-            notes.append(
-                f"As it was known at {self.as_of:%H:%M} UTC on {day(self.as_of)}: what came later is not in it."
-            )
+            notes.append(f"As known at {self.as_of:%H:%M} UTC on {day(self.as_of)}, without what came later.")
         if any(marks.gaps(self.used)):
             notes.append("Dotted: a long time without a measurement.")
         return [line for note in notes for line in lines(note, width=self.width - 16, size=10)]

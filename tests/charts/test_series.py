@@ -206,6 +206,17 @@ class TestSpecification:
         assert "error unknown" not in texts(series_chart(CASES["no-direction"])), "there is no better or worse at all"
         assert "error unknown" not in texts(series_chart(CASES["one"]))
 
+    def test_amended_scores_have_a_ring(self) -> None:
+        given = series(18, 15, 12)
+        given[1] = given[1]._replace(amended=True)
+        given[2] = given[2]._replace(amended=True, valid=False)
+        spec = series_chart(progress(PHQ_9, "total", given))
+        (rings,) = layers(spec, filled=False, shape="circle")
+        assert [value["value"] for value in rings["data"]["values"]] == [15, 12]
+        assert "Ring: amended" in " ".join(layers(spec, opacity=0)[0]["encoding"]["x"]["axis"]["title"])
+        assert "Amended after recording: 2." in spec["description"]
+        assert layers(series_chart(progress(PHQ_9, "total", series(18, 15, 12))), filled=False, shape="circle") == []
+
     def test_prorated_scores_have_a_white_centre(self) -> None:
         given = series(18, 15, 12, variant="prorated")
         given[1] = given[1]._replace(status="prorated")

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import asyncpg
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ from scoring.change import reliable_change_threshold
 from scoring.progress_figures import figures
 from scoring.reliable import ReliableChange
 from scoring.proportions import wilson
+from tests.conftest import Tenant
 from tests.research.conftest import Asks, Stores
 from tests.research.populations import NAMES, Person, chosen, frame_of, people
 
@@ -288,3 +290,21 @@ async def test_nothing_of_a_person_is_in_an_answer(stored: Stores, ask: Asks) ->
         assert not any(str(one) in text for one in ids)
         assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", text)
         assert not re.search(r"\d{4}-\d{2}-\d{2}", text)
+
+
+async def test_what_was_amended_counts_as_it_is_and_what_is_void_not_at_all(
+    ask: Asks, stored: Stores, owner: asyncpg.Connection, tenant: Tenant
+) -> None:
+    """A second row of each of some people stands for the amendment of their first; others are void."""
+    await stored(people(30, Person([(2024, 4.0), (2024, 10.0)])))
+    await stored(people(12, Person([(2024, 7.0)])))
+    async with owner.transaction():
+        await owner.execute("select set_config('fathomline.organisation_id', $1, true)", str(tenant.id))
+        await owner.execute(
+            "insert into superseded select organisation_id, id, id, null, 'another', null, now(), 'x' from response r"
+            " where not exists"
+            " (select from response o where o.client_id = r.client_id and o.answered_at < r.answered_at)"
+        )
+    (overall,) = (await ask())["cells"]
+    assert (overall["n_people"], overall["n_scores"]) == (30, 30)
+    assert_rounded(overall["mean"], 10.0, overall["rounded_to"])
