@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import orjson
@@ -12,7 +13,7 @@ from api.audit import schemas
 from api.audit.repository import AuditRepository, Wanted
 from api.audit.service import Trail
 from api.db import SessionDep
-from api.paging import DEFAULT_PAGE, Cursor, Limit, next_link
+from api.paging import next_link
 from api.problems import NotFound, RequestInvalid, problems
 from api.records.audit import AuditDep
 from api.security.principal import Principal, require
@@ -20,6 +21,7 @@ from api.security.principal import Principal, require
 router = APIRouter(tags=["audit"])
 
 PATH: Final = "/v1/audit"
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LARGEST_CHAIN_PAGE: Final = 1_000
 Reader = Annotated[Principal, Depends(require("audit:read"))]
 _LINK: Final[dict[str, Any]] = {
@@ -40,11 +42,10 @@ def _json(document: Any, headers: dict[str, str] | None = None) -> Response:
     return Response(orjson.dumps(document), media_type="application/json", headers=headers)
 
 
-def _page(path: str, query: schemas.AuditQuery, limit: int, found: tuple[list[dict[str, Any]], str | None]) -> Response:
+def _page(path: str, query: schemas.AuditQuery, found: tuple[list[dict[str, Any]], str | None]) -> Response:
     items, more = found
-    given = query.model_dump(mode="json", by_alias=True, exclude_none=True)
-    headers = None if more is None else next_link(path, given | {"limit": limit}, more)
-    return _json({"items": items, "next": more}, headers)
+    given = query.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"cursor"})
+    return _json({"items": items, "next": more}, None if more is None else next_link(path, given, more))
 
 
 @router.get(
@@ -53,9 +54,9 @@ def _page(path: str, query: schemas.AuditQuery, limit: int, found: tuple[list[di
     response_class=Response,
     responses=problems(RequestInvalid) | {200: {"model": schemas.AuditPage, "headers": _LINK}},
 )
-async def listed(trail: TrailDep, query: QueryOf, limit: Limit = DEFAULT_PAGE, cursor: Cursor = None) -> Response:
+async def listed(trail: TrailDep, query: QueryOf) -> Response:
     """What was done in the organisation, newest first. That it was read is itself put on record."""
-    return _page(PATH, query, limit, await trail.page(_wanted(query), cursor, limit))
+    return _page(PATH, query, await trail.page(_wanted(query), query.cursor, query.limit))
 
 
 @router.get(
@@ -91,13 +92,13 @@ async def head(trail: TrailDep) -> Response:
     response_class=Response,
     responses=problems(NotFound, RequestInvalid) | {200: {"model": schemas.AuditPage, "headers": _LINK}},
 )
-async def of_client(
-    client_id: uuid.UUID, trail: TrailDep, query: QueryOf, limit: Limit = DEFAULT_PAGE, cursor: Cursor = None
-) -> Response:
+async def of_client(client_id: uuid.UUID, trail: TrailDep, query: QueryOf) -> Response:
     """Who has seen or changed the record of a client: what was done to the client and to anything of theirs."""
-    found = await trail.of_client(client_id, _wanted(query), cursor, limit)
-    return _page(f"/v1/clients/{client_id}/audit", query, limit, found)
+    found = await trail.of_client(client_id, _wanted(query), query.cursor, query.limit)
+    return _page(f"/v1/clients/{client_id}/audit", query, found)
 
 
 def _wanted(query: schemas.AuditQuery) -> Wanted:
-    return Wanted(**query.model_dump())
+    """Before the first time that an id can hold there is no event."""
+    times = {name: at and max(at, EPOCH) for name, at in (("since", query.since), ("until", query.until))}
+    return Wanted(query.subject, query.role, query.action, query.resource, query.outcome, **times)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.paging import DEFAULT_PAGE, Cursor, Limit
 from api.times import Moment
 
 LONGEST_SUBJECT = 255
@@ -32,6 +33,8 @@ class AuditQuery(BaseModel):
     )
     since: Moment | None = Field(default=None, alias="from", description="Only events made then or later")
     until: Moment | None = Field(default=None, alias="to", description="Only events made before")
+    limit: Limit = DEFAULT_PAGE
+    cursor: Cursor = None
 
 
 class AuditEvent(BaseModel):
