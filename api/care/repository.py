@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Literal
 
-from sqlalchemy import func, literal, tuple_
+from sqlalchemy import exists, func, literal, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.care.tables import EpisodeRow, SessionRow
 from api.clients.tables import ClientRow
-from api.responses.tables import ResponseRow
+from api.responses.tables import ResponseRow, SupersededRow
 
 CANCELLED = "cancelled"
 
@@ -95,11 +95,15 @@ class CareRepository:
         return None if first is None else (first, last)
 
     async def answer_days(self, client_id: uuid.UUID, episode_id: uuid.UUID) -> tuple[date, date] | None:
-        """Days (UTC) of the first and the last answers that belong to an episode."""
+        """Days (UTC) of the first and the last answers that belong to an episode; what was corrected does not count."""
+        corrected = select(SupersededRow.response_id).where(
+            SupersededRow.organisation_id == ResponseRow.organisation_id, SupersededRow.response_id == ResponseRow.id
+        )
         query = select(func.min(col(ResponseRow.answered_at)), func.max(col(ResponseRow.answered_at))).where(
             ResponseRow.organisation_id == self.organisation_id,
             ResponseRow.client_id == client_id,
             ResponseRow.episode_id == episode_id,
+            ~exists(corrected),
         )
         with self.session.no_autoflush:
             first, last = (await self.session.exec(query)).one()

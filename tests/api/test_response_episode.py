@@ -13,6 +13,7 @@ import instruments
 from api.responses.recording import EPISODE_MARGIN
 from scoring.situation import outside_flags
 from tests.api.people import FSFI_FIVES, People, Person, faults, problem
+from tests.api.test_corrections import correct
 from tests.api.test_episodes import begun, changed
 from tests.api.test_progress import NONE_TRIED, path
 from tests.api.test_situation import rules
@@ -130,6 +131,20 @@ class TestEpisode:
         assert (await changed(ehr, episode, ended_on="2026-02-18", **ending)).status_code == 200
         assert faults(await changed(ehr, episode, started_on="2026-02-02")) == [("/started_on", "after-first-answers")]
         assert (await changed(ehr, episode, started_on="2026-02-01")).status_code == 200
+
+    async def test_answers_that_no_longer_hold_keep_no_day(self, ehr: Person) -> None:
+        client_id = await ehr.client()
+        episode = await begun(ehr, client_id)
+        late = [
+            (await kept(ehr, client_id, episode_id=episode["id"], answered_at=f"2026-0{month}-20T10:00:00Z"))["id"]
+            for month in (5, 6)
+        ]
+        ending = {"ended_on": "2026-02-01", "end_reason": "completed"}
+        assert faults(await changed(ehr, episode, **ending)) == [("/ended_on", "before-last-answers")]
+        assert (await correct(ehr, late[0], "void", match="*")).status_code == 200
+        assert faults(await changed(ehr, episode, **ending)) == [("/ended_on", "before-last-answers")]
+        assert (await correct(ehr, late[1], "amend", match="*", episode_id=None)).status_code == 200
+        assert (await changed(ehr, episode, **ending)).status_code == 200
 
     async def test_also_when_both_happen_at_once(self, ehr: Person) -> None:
         """Whichever comes first, no answers are left outside of their episode."""
