@@ -23,8 +23,9 @@ from api.catalogue.own import OwnInstruments
 from api.catalogue.router import router as catalogue
 from api.charts.render import Renderer
 from api.clients.router import router as clients
-from api.couples.router import router as couples
 from api.corrections.router import router as corrections
+from api.couples.router import router as couples
+from api.goals.router import router as goals
 from api.health.router import router as health
 from api.lane import Lane
 from api.metrics import Metrics
@@ -52,6 +53,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     clients,
     care,
     couples,
+    goals,
     responses,
     corrections,
     progress,

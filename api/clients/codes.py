@@ -49,6 +49,9 @@ class CodeLists(BaseModel):
     episode_format: tuple[Code, ...]
     end_reason: tuple[Code, ...]
     attendance: tuple[Code, ...]
+    goal_drop_reason: tuple[Code, ...]
+    assignment_kind: tuple[Code, ...]
+    assignment_outcome: tuple[Code, ...]
     webhook_event: tuple[EventCode, ...]
     correction: tuple[Code, ...]
     gender_unstated: str = Field(description="The gender group of a client whose gender is not recorded")
@@ -83,6 +86,9 @@ MODALITIES: Final = _codes(CODES.modality)
 EPISODE_FORMATS: Final = _codes(CODES.episode_format)
 END_REASONS: Final = _codes(CODES.end_reason)
 ATTENDANCES: Final = _codes(CODES.attendance)
+GOAL_DROP_REASONS: Final = _codes(CODES.goal_drop_reason)
+ASSIGNMENT_KINDS: Final = _codes(CODES.assignment_kind)
+ASSIGNMENT_OUTCOMES: Final = _codes(CODES.assignment_outcome)
 EVENTS: Final = _codes(CODES.webhook_event)
 CORRECTIONS: Final = _codes(CODES.correction)
 GENDER_GROUPS: Final = {code.code: code.group for code in CODES.gender}
@@ -132,3 +138,12 @@ EndReason = Annotated[str, AfterValidator(_one_of(END_REASONS)), Field(json_sche
 Attendance = Annotated[str, AfterValidator(_one_of(ATTENDANCES)), Field(json_schema_extra={"enum": list(ATTENDANCES)})]
 Event = Annotated[str, AfterValidator(_one_of(EVENTS)), Field(json_schema_extra={"enum": list(EVENTS)})]
 Correction = Annotated[str, AfterValidator(_one_of(CORRECTIONS)), Field(json_schema_extra={"enum": list(CORRECTIONS)})]
+GoalDropReason = Annotated[
+    str, AfterValidator(_one_of(GOAL_DROP_REASONS)), Field(json_schema_extra={"enum": list(GOAL_DROP_REASONS)})
+]
+AssignmentKind = Annotated[
+    str, AfterValidator(_one_of(ASSIGNMENT_KINDS)), Field(json_schema_extra={"enum": list(ASSIGNMENT_KINDS)})
+]
+AssignmentOutcome = Annotated[
+    str, AfterValidator(_one_of(ASSIGNMENT_OUTCOMES)), Field(json_schema_extra={"enum": list(ASSIGNMENT_OUTCOMES)})
+]

@@ -186,7 +186,7 @@ async def look(person: Person, client: str, couple: str) -> list[tuple[int, str,
         ("get", f"{of(client)}?limit=1", {}),
         ("get", of(client, client), {}),
     ):
-        answers.append(await person.http.request(method, path, **sent))  # type: ignore[arg-type]  # httpx takes all of it
+        answers.append(await person.http.request(method, path, **sent))
     return [(one.status_code, _bare(one), _headers(one)) for one in answers]
 
 

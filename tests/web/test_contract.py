@@ -94,6 +94,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "amendResponse": {"json": {"answers": ANSWERS, "reason": "invented"}, "headers": {"If-Match": "*"}},
     "changeClient": {"json": {"partnered": True}},
     "changeEpisode": {"json": {"concerns": ["desire"]}, "headers": {"If-Match": "*"}},
+    "changeGoal": {"json": {"weight": 2}, "headers": {"If-Match": "*"}},
     "changeMembership": {"json": {"joined_on": "2026-01-12"}, "headers": {"If-Match": "*"}},
     "changeSession": {"json": {"attendance": "cancelled"}, "headers": {"If-Match": "*"}},
     "changeWebhook": {"json": {"description": "a"}, "headers": {"If-Match": "*"}},
@@ -101,6 +102,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "createCouple": {"json": {"clients": [str(uuid.UUID(int=1)), str(uuid.UUID(int=2))], "joined_on": "2026-01-12"}},
     "createDraft": {"json": OWN},
     "createEpisode": {"json": {"started_on": "2026-03-01", "format": "couple"}},
+    "createGoal": {"json": {"kind": "target", "wording": "a", "target": 8, "baseline": 2, "set_on": "2026-01-12"}},
     "createSession": {"json": {"held_at": "2026-03-02T10:00:00Z"}},
     "createWebhook": {"json": {"url": "https://receiver.example/"}},
     "deleteWebhook": {"headers": {"If-Match": "*"}},
@@ -108,6 +110,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "previewDraft": {"json": {"answers": {}}},
     "putNewestWording": {"json": WORDING},
     "putWording": {"json": WORDING},
+    "rateGoal": {"json": {"value": 1, "rated_on": "2026-02-12"}},
     "readAggregates": {"params": {"instrument": "fsfi", "scale": "total"}},
     "readProgressSpecification": {"params": {"instrument": "fsfi"}},
     "recordConsent": {"json": {"given": True, "stated_on": "2026-01-12"}},
@@ -312,6 +315,11 @@ async def things(running: Service, organisation: str) -> dict[str, str]:
             assert made.status_code == 201, made.text
             found[name] = made.json()["id"]
             path = f"{path}/{found[name]}/sessions"
+        words = {"wording": "a", "levels": ["a", "b", "c", "d", "e"]}
+        goal = {"kind": "levels", **words, "baseline": -1, "set_on": "2026-01-12"}
+        made = await client.post(f"/v1/clients/{found['client_id']}/goals", json=goal)
+        assert made.status_code == 201, made.text
+        found["goal_id"] = made.json()["id"]
         partner = (await client.post("/v1/clients", json={})).json()["id"]
         both = {"clients": [found["client_id"], partner], "joined_on": "2026-01-12"}
         found["couple_id"] = (await client.post("/v1/couples", json=both)).json()["id"]
