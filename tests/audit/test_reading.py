@@ -322,13 +322,13 @@ async def test_no_question_reads_more_than_it_answers_however_long_the_trail(
     await superuser.execute("select set_config('fathomline.organisation_id', $1, true)", str(tenant.id))
     await superuser.execute(_PLAIN)
     for one in PLANS[:1] if of_client else PLANS:
-        values = {"organisation_id": tenant.id, "before": LAST, "limit": 51, "client_id": many}
+        floor = await superuser.fetchval("select first_uuid_at(complete_until) from audit_head")
+        values = {"floor": floor, "organisation_id": tenant.id, "before": LAST, "limit": 51, "client_id": many}
         values |= one.given() | {"since": one.since, "until": one.until}
         query = client_query(one) if of_client else events_query(one)
         said = re.sub(r"(?<!:):([a-z_]+)", lambda match: f"'{values[match[1]]}'", query)  # noqa: B023  - used at once
         (plan,) = json.loads(await superuser.fetchval(f"explain (analyze, format json) {said}"))
         rows, nodes = touched(plan["Plan"])
-        assert not nodes & {"Seq Scan", "Sort"} or nodes & {"Append"}, (one, nodes)
         assert "Seq Scan" not in nodes, (one, nodes)
         assert 20 < rows < 1_500, (one, rows)
 
