@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import psycopg
 from procrastinate import App, JobContext, PsycopgConnector
-from procrastinate.exceptions import ConnectorException
+from procrastinate.exceptions import ConnectorException, UniqueViolation
+from procrastinate.jobs import Status
 from procrastinate.worker import Worker
 
 from api import logging
@@ -70,12 +71,30 @@ async def forget_idempotency_keys(context: JobContext, timestamp: int | None = N
 
 
 async def resume_jobs(context: JobContext, timestamp: int | None = None) -> dict[str, int]:
-    """Queue again what a worker was at when it was killed: it has not given a sign of life for half a minute."""
+    """Queue again what a worker was at when it was killed: it has not given a sign of life for half a minute.
+
+    Where the same has been queued since, that one does it.
+    """
     manager = context.app.job_manager
-    stalled = list(await manager.get_stalled_jobs())
-    for job in stalled:
-        await manager.retry_job(job)
-    return {"resumed": len(stalled)}
+    resumed = 0
+    for job in await manager.get_stalled_jobs():
+        with _seen_to_by_another():
+            try:
+                await manager.retry_job(job)
+                resumed += 1
+            except UniqueViolation:
+                await manager.finish_job(job, Status.ABORTED, delete_job=True)
+    return {"resumed": resumed}
+
+
+@contextmanager
+def _seen_to_by_another() -> Iterator[None]:
+    """Overlook that a job is no longer as it was: two workers may look at the same time."""
+    try:
+        yield
+    except ConnectorException as error:
+        if not isinstance(error.__cause__, psycopg.errors.RaiseException):
+            raise
 
 
 def application(
@@ -83,8 +102,8 @@ def application(
 ) -> App:
     """The jobs, on the database of ``url`` (the role of the service); opened by ``async with app.open_async()``.
 
-    ``inside`` the service a worker takes less: connections, jobs at once, time to end. Without ``delivering`` no webhook
-    is sent.
+    ``inside`` the service a worker takes less: connections, jobs at once, time to end. Without ``delivering`` no
+    webhook is sent.
     """
     milliseconds = int(settings.statement_timeout * 1000)
     server_settings = {
@@ -156,6 +175,7 @@ async def beside(url: str, settings: Settings, keys: crypto.Keys, metrics: Metri
 
 
 async def _run(app: App) -> None:
+    asyncio.get_running_loop().set_exception_handler(_overlook)
     async with app.open_async():
         for task in (resume_jobs.__name__, forget_idempotency_keys.__name__, audit.SWEEP):
             await app.configure_task(task).defer_async()
@@ -166,6 +186,12 @@ async def _run(app: App) -> None:
         finally:
             watching.cancel()
             await asyncio.wait([watching])
+
+
+def _overlook(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Do not tell of jobs that could not be noted as ended: the worker tells once that its database is gone."""
+    if not isinstance(context.get("exception"), ConnectorException):
+        loop.default_exception_handler(context)
 
 
 @asynccontextmanager

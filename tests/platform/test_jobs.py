@@ -171,7 +171,8 @@ async def test_the_setting_alone_opens_nothing_but_old_keys_and_to_the_owner_onl
 
 async def test_only_these_policies_go_beyond_one_organisation(filled: Filled) -> None:
     beyond = await filled.superuser.fetch(
-        "select tablename, cmd, roles::text from pg_policies where qual not like '(organisation_id = %' order by 1, 2, 3"
+        "select tablename, cmd, roles::text from pg_policies "
+        "where qual not like '(organisation_id = %' order by 1, 2, 3"
     )
     assert [tuple(row) for row in beyond] == [
         ("idempotency_key", "DELETE", "{fathomline_owner}"),
@@ -223,6 +224,24 @@ async def test_what_a_killed_worker_was_at_is_run_by_another(filled: Filled) -> 
     await run_jobs(filled.settings, "resume_jobs")
     assert len(await filled.keys()) == 4
     assert await filled.failed() == []
+
+
+async def test_what_has_been_queued_since_is_not_queued_twice(filled: Filled) -> None:
+    worker_id = await filled.superuser.fetchval(
+        "insert into jobs.procrastinate_workers (last_heartbeat) values (now() - interval '1 minute') returning id"
+    )
+    await filled.superuser.execute("set search_path = jobs, public")  # where the triggers of the table look
+    for status, taken_by in (("doing", worker_id), ("todo", None)):
+        await filled.superuser.execute(
+            "insert into procrastinate_jobs (queue_name, task_name, status, worker_id, queueing_lock) "
+            "values ('default', 'forget_idempotency_keys', $1::procrastinate_job_status, $2, 'same')",
+            status,
+            taken_by,
+        )
+    await run_jobs(filled.settings, *["resume_jobs"] * 5)  # all at once
+    assert await filled.failed() == []
+    assert await filled.superuser.fetchval("select count(*) from procrastinate_jobs") == 0
+    assert len(await filled.keys()) == 4
 
 
 @contextmanager
