@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 import api.logging
 from api import problems
+from api.assignments.router import router as assignments
 from api.audit.router import router as audit
 from api.authoring.router import YAML_PATH as DRAFTS
 from api.authoring.router import router as authoring
@@ -54,6 +55,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     care,
     couples,
     goals,
+    assignments,
     responses,
     corrections,
     progress,

@@ -46,6 +46,7 @@ class CompletionRow(SQLModel, table=True):
         ForeignKeyConstraint(["organisation_id", "assignment_id"], ["assignment.organisation_id", "assignment.id"]),
         CheckConstraint("version >= 2", name="version"),
         CheckConstraint("outcome in ('done', 'partly', 'not-done')", name="outcome"),
+        CheckConstraint("(outcome is null) = (completed_on is null)", name="outcome_with_day"),
         CheckConstraint("minutes between 0 and 10080", name="minutes"),
         CheckConstraint("distress_before between 0 and 10", name="distress_before"),
         CheckConstraint("distress_after between 0 and 10", name="distress_after"),
@@ -55,8 +56,9 @@ class CompletionRow(SQLModel, table=True):
     assignment_id: uuid.UUID = Field(primary_key=True)
     version: int = Field(primary_key=True)
     """The version of the assignment that it made."""
-    outcome: str = Field(sa_type=Text)
-    completed_on: date
+    outcome: str | None = Field(default=None, sa_type=Text)
+    """None: what was recorded before was entered in error, and the assignment is open again."""
+    completed_on: date | None = None
     minutes: int | None = None
     distress_before: int | None = Field(default=None, sa_type=SmallInteger)
     distress_after: int | None = Field(default=None, sa_type=SmallInteger)

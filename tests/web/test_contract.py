@@ -92,12 +92,14 @@ WORDING: Final = {
 }
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "amendResponse": {"json": {"answers": ANSWERS, "reason": "invented"}, "headers": {"If-Match": "*"}},
+    "changeAssignment": {"json": {"due_on": "2026-02-12"}, "headers": {"If-Match": "*"}},
     "changeClient": {"json": {"partnered": True}},
     "changeEpisode": {"json": {"concerns": ["desire"]}, "headers": {"If-Match": "*"}},
     "changeGoal": {"json": {"weight": 2}, "headers": {"If-Match": "*"}},
     "changeMembership": {"json": {"joined_on": "2026-01-12"}, "headers": {"If-Match": "*"}},
     "changeSession": {"json": {"attendance": "cancelled"}, "headers": {"If-Match": "*"}},
     "changeWebhook": {"json": {"description": "a"}, "headers": {"If-Match": "*"}},
+    "createAssignment": {"json": {"kind": "reading", "set_on": "2026-01-12", "due_on": "2026-01-19"}},
     "createClient": {"json": {}},
     "createCouple": {"json": {"clients": [str(uuid.UUID(int=1)), str(uuid.UUID(int=2))], "joined_on": "2026-01-12"}},
     "createDraft": {"json": OWN},
@@ -113,6 +115,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "rateGoal": {"json": {"value": 1, "rated_on": "2026-02-12"}},
     "readAggregates": {"params": {"instrument": "fsfi", "scale": "total"}},
     "readProgressSpecification": {"params": {"instrument": "fsfi"}},
+    "recordCompletion": {"json": {"outcome": "done", "completed_on": "2026-01-19"}},
     "recordConsent": {"json": {"given": True, "stated_on": "2026-01-12"}},
     "recordResponse": {"json": {"client_id": str(uuid.UUID(int=0))}, "headers": {"Idempotency-Key": "example"}},
     "replaceDraft": {"json": OWN},
@@ -320,6 +323,10 @@ async def things(running: Service, organisation: str) -> dict[str, str]:
         made = await client.post(f"/v1/clients/{found['client_id']}/goals", json=goal)
         assert made.status_code == 201, made.text
         found["goal_id"] = made.json()["id"]
+        work = {"kind": "reading", "set_on": "2026-01-12", "due_on": "2026-01-19"}
+        made = await client.post(f"/v1/clients/{found['client_id']}/assignments", json=work)
+        assert made.status_code == 201, made.text
+        found["assignment_id"] = made.json()["id"]
         partner = (await client.post("/v1/clients", json={})).json()["id"]
         both = {"clients": [found["client_id"], partner], "joined_on": "2026-01-12"}
         found["couple_id"] = (await client.post("/v1/couples", json=both)).json()["id"]
