@@ -15,8 +15,8 @@ import pytest
 from instruments import load
 from scoring.change import reliable_change_threshold
 from scoring.progress_figures import figures
-from scoring.reliable import ReliableChange
 from scoring.proportions import wilson
+from scoring.reliable import ReliableChange
 from tests.conftest import Tenant
 from tests.research.conftest import Asks, Stores
 from tests.research.populations import NAMES, Person, chosen, frame_of, people
