@@ -57,9 +57,7 @@ class Question:
     group_by: tuple[str, ...]
 
 
-def question(
-    shelf: Shelf, instrument: str, scale: str, measure: schemas.Measure, group_by: Sequence[str]
-) -> Question:
+def question(shelf: Shelf, instrument: str, scale: str, measure: schemas.Measure, group_by: Sequence[str]) -> Question:
     """A checked question; ``group_by`` may hold lists with commas.
 
     Raises
