@@ -76,24 +76,24 @@ class CoupleRepository:
             .outerjoin(MembershipRow, here)
             .outerjoin(said, sa.true())
             .where(col(CoupleRow.organisation_id) == self.organisation_id, col(CoupleRow.id) == couple_id)
-            .order_by(col(MembershipRow.id))
+            .order_by(col(MembershipRow.client_id))
         )
         connection = await self.session.connection()
         return [Seen(*row) for row in (await connection.execute(query)).all()]
 
     async def membership(
-        self, client_id: uuid.UUID, couple_id: uuid.UUID, *, lock: bool = False
+        self, client_id: uuid.UUID, membership_id: uuid.UUID, *, lock: bool = False
     ) -> MembershipRow | None:
         """A client's own part in a couple. The lock is on that row alone, so nobody waits for a partner."""
         query = select(MembershipRow).where(
             MembershipRow.organisation_id == self.organisation_id,
+            MembershipRow.id == membership_id,
             MembershipRow.client_id == client_id,
-            MembershipRow.couple_id == couple_id,
         )
         return (await self.session.exec(query.with_for_update() if lock else query)).one_or_none()
 
     async def memberships(self, client_id: uuid.UUID, after: uuid.UUID | None, limit: int) -> Sequence[MembershipRow]:
-        """A client's memberships in the order of their making, after one of them."""
+        """A client's memberships in the order of their ids, after one of them."""
         query = select(MembershipRow).where(
             MembershipRow.organisation_id == self.organisation_id, MembershipRow.client_id == client_id
         )

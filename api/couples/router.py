@@ -25,7 +25,7 @@ router = APIRouter(tags=["couples"])
 COUPLES: Final = "/v1/couples"
 COUPLE: Final = COUPLES + "/{couple_id}"
 MEMBERSHIPS: Final = "/v1/clients/{client_id}/couples"
-MEMBERSHIP: Final = MEMBERSHIPS + "/{couple_id}"
+MEMBERSHIP: Final = MEMBERSHIPS + "/{membership_id}"
 CONSENTS: Final = MEMBERSHIP + "/consents"
 Reader = Annotated[Principal, Depends(require("care:read"))]
 Writer = Annotated[Principal, Depends(require("care:write"))]
@@ -58,7 +58,7 @@ async def make(body: schemas.CoupleCreate, couples: ForWriters, response: Respon
     """Make a couple of two or more clients. The joint view stays closed until each of them has consented."""
     made = await couples.make(body)
     response.headers["Location"] = f"{COUPLES}/{made.id}"
-    return schemas.CoupleMade(id=made.id, created_at=made.created_at)
+    return made
 
 
 @router.get(COUPLE, operation_id="readCouple", responses=problems(NotFound, JointViewClosed, RequestInvalid))
@@ -80,31 +80,31 @@ async def memberships(
 
 @router.get(MEMBERSHIP, operation_id="readMembership", responses=READ)
 async def membership(
-    client_id: uuid.UUID, couple_id: uuid.UUID, couples: ForReaders, response: Response
+    client_id: uuid.UUID, membership_id: uuid.UUID, couples: ForReaders, response: Response
 ) -> schemas.MembershipRead:
     """A client's own part in a couple."""
-    return _tagged(await couples.membership(client_id, couple_id), response)
+    return _tagged(await couples.membership(client_id, membership_id), response)
 
 
 @router.patch(MEMBERSHIP, operation_id="changeMembership", responses=CHANGED)
 async def change(
     client_id: uuid.UUID,
-    couple_id: uuid.UUID,
+    membership_id: uuid.UUID,
     body: schemas.MembershipPatch,
     couples: ForWriters,
     response: Response,
     if_match: IfMatch = None,
 ) -> schemas.MembershipRead:
     """Change a client's days in a couple, such as to leave it, which takes the consent back. Needs `If-Match`."""
-    return _tagged(await couples.change(client_id, couple_id, body, if_match), response)
+    return _tagged(await couples.change(client_id, membership_id, body, if_match), response)
 
 
 @router.post(CONSENTS, status_code=status.HTTP_201_CREATED, operation_id="recordConsent", responses=ADDED)
 async def consent(
-    client_id: uuid.UUID, couple_id: uuid.UUID, body: schemas.ConsentCreate, couples: ForWriters, response: Response
+    client_id: uuid.UUID, membership_id: uuid.UUID, body: schemas.ConsentCreate, couples: ForWriters, response: Response
 ) -> schemas.ConsentRead:
     """Record that a client consents to the joint view, or withdraws: that closes it at once, also for the past."""
-    made = await couples.consent(client_id, couple_id, body)
+    made = await couples.consent(client_id, membership_id, body)
     response.headers["ETag"] = etag(made.version)
     return made
 
@@ -112,15 +112,15 @@ async def consent(
 @router.get(CONSENTS, operation_id="listConsents", responses=LISTED)
 async def consents(
     client_id: uuid.UUID,
-    couple_id: uuid.UUID,
+    membership_id: uuid.UUID,
     couples: ForReaders,
     response: Response,
     limit: Limit = DEFAULT_PAGE,
     cursor: Cursor = None,
 ) -> schemas.ConsentPage:
     """All that a client said about the joint view of a couple, oldest first."""
-    items, more = await couples.consents(client_id, couple_id, cursor, limit)
+    items, more = await couples.consents(client_id, membership_id, cursor, limit)
     if more is not None:
-        path = CONSENTS.format(client_id=client_id, couple_id=couple_id)
+        path = CONSENTS.format(client_id=client_id, membership_id=membership_id)
         response.headers.update(next_link(path, {"limit": limit}, more))
     return schemas.ConsentPage(items=items, next=more)

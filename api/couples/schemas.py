@@ -33,11 +33,19 @@ class CoupleCreate(_Write):
     joined_on: Been = Field(description="First day of it, for each of them; not in the future")
 
 
-class CoupleMade(BaseModel):
-    """A couple that was made. Its members are told by the joint view alone."""
+class MemberMade(BaseModel):
+    """A client who was named, and the id of that client's own part in the couple."""
 
-    id: uuid.UUID
+    client_id: uuid.UUID
+    membership_id: uuid.UUID
+
+
+class CoupleMade(BaseModel):
+    """A couple that was made. Keep its id: no client's own path leads back to it."""
+
+    id: uuid.UUID = Field(description="For the joint view; no client's own path tells it")
     created_at: datetime
+    members: list[MemberMade] = Field(description="In the order in which they were named")
 
 
 class MembershipPatch(_Write):
@@ -55,21 +63,19 @@ class MembershipPatch(_Write):
 
 
 class MembershipRead(BaseModel):
-    """One client's own part in a couple. Nothing in it depends on anybody else."""
+    """One client's own part in a couple. Nothing in it depends on anybody else, or is the same for a partner."""
 
-    couple_id: uuid.UUID
+    id: uuid.UUID
     joined_on: date
     left_on: date | None
     consent: bool | None = Field(
         description="To the joint view: given, or withdrawn or refused; null where nothing was said"
     )
-    created_at: datetime
-    updated_at: datetime
     version: int = Field(description="Counts the changes and consents of this client from 1; also the ETag")
 
 
 class MembershipPage(BaseModel):
-    """A client's memberships, in the order in which they were made."""
+    """A client's memberships, in the order of their ids."""
 
     items: list[MembershipRead]
     next: str | None = Field(description="Cursor of the next page; null on the last")

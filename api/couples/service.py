@@ -1,8 +1,10 @@
 """The rules about couples: nobody is seen through a partner, and everybody in it opens the joint view together.
 
 What a client's own paths answer is made of that client's rows alone: other members' rows are neither read, counted,
-changed nor locked. So nothing of a partner shows in content, versions, refusals or times. For the same reason a couple
-may be made twice: a refusal would tell whoever guesses two ids that they belong together.
+changed nor locked. So nothing of a partner shows in content, versions, refusals or times. Nor have
+partners' answers anything in common that others' have not: a membership has an id of its own, and neither the couple's
+nor the moment of its making is told, since whoever looks through all clients would find who belong together. For the
+same reason a couple may be made twice: a refusal would confirm a guess.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from api.paging import decode_cursor, encode_cursor
 from api.records.steps import UNKNOWN_CLIENT, Steps
 
 UNKNOWN: Final = "There is no such couple."
-UNKNOWN_MEMBERSHIP: Final = "The client has no such couple."
+_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""For cursors, which callers can read: when a couple was made would be the same for its members."""
+UNKNOWN_MEMBERSHIP: Final = "The client has no such membership."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Couples:
     repository: CoupleRepository
     steps: Steps
 
-    async def make(self, body: schemas.CoupleCreate) -> CoupleRow:
+    async def make(self, body: schemas.CoupleCreate) -> schemas.CoupleMade:
         """A new couple; nobody in it has consented to anything.
 
         Raises
@@ -52,24 +56,27 @@ class Couples:
         )
         organisation_id, now = self.repository.organisation_id, datetime.now(UTC)
         couple = CoupleRow(organisation_id=organisation_id, id=new_id(), created_at=now)
-        await self.repository.add(couple)
-        await self.repository.add(
-            *(
-                MembershipRow(
-                    organisation_id=organisation_id,
-                    id=new_id(),
-                    couple_id=couple.id,
-                    client_id=client_id,
-                    joined_on=body.joined_on,
-                    created_at=now,
-                    updated_at=now,
-                    version=1,
-                )
-                for client_id in body.clients
+        members = [
+            MembershipRow(
+                organisation_id=organisation_id,
+                id=uuid.uuid4(),
+                couple_id=couple.id,
+                client_id=client_id,
+                joined_on=body.joined_on,
+                created_at=now,
+                updated_at=now,
+                version=1,
             )
-        )
+            for client_id in body.clients
+        ]
+        await self.repository.add(couple)
+        await self.repository.add(*members)
         self.steps.done("create", "couple", couple.id)
-        return couple
+        return schemas.CoupleMade(
+            id=couple.id,
+            created_at=now,
+            members=[schemas.MemberMade(client_id=row.client_id, membership_id=row.id) for row in members],
+        )
 
     async def joint_view(self, couple_id: uuid.UUID) -> schemas.JointView:
         """The couple, seen together.
@@ -102,9 +109,9 @@ class Couples:
             raise JointViewClosed
         return schemas.JointView(id=couple_id, created_at=rows[0].created_at, members=members)
 
-    async def membership(self, client_id: uuid.UUID, couple_id: uuid.UUID) -> schemas.MembershipRead:
+    async def membership(self, client_id: uuid.UUID, membership_id: uuid.UUID) -> schemas.MembershipRead:
         """A client's own part in a couple; :class:`NotFound` where there is none."""
-        row = await self._membership("read", client_id, couple_id)
+        row = await self._membership("read", client_id, membership_id)
         self.steps.done("read", "membership", row.id)
         return await self._read(row)
 
@@ -119,11 +126,11 @@ class Couples:
         shown = rows[:limit]
         said = await self.repository.said([row.id for row in shown])
         self.steps.done("list-couples", "client", client_id)
-        more = encode_cursor(shown[-1].created_at, shown[-1].id) if len(rows) > limit else None
+        more = encode_cursor(_NO_TIME, shown[-1].id) if len(rows) > limit else None
         return [_membership(row, said.get(row.id)) for row in shown], more
 
     async def change(
-        self, client_id: uuid.UUID, couple_id: uuid.UUID, body: schemas.MembershipPatch, if_match: str | None
+        self, client_id: uuid.UUID, membership_id: uuid.UUID, body: schemas.MembershipPatch, if_match: str | None
     ) -> schemas.MembershipRead:
         """Change the days of a client in a couple. Leaving takes the consent back. No change makes no new version.
 
@@ -131,7 +138,7 @@ class Couples:
         ------
         NotFound, PreconditionRequired, PreconditionFailed, RequestInvalid
         """
-        row = await self._membership("change", client_id, couple_id, lock=True)
+        row = await self._membership("change", client_id, membership_id, lock=True)
         await self.steps.expect("membership", row.id, row.version, if_match)
         given = body.model_dump(exclude_unset=True)
         joined_on: date = given.get("joined_on", row.joined_on)
@@ -151,7 +158,7 @@ class Couples:
         return await self._read(row)
 
     async def consent(
-        self, client_id: uuid.UUID, couple_id: uuid.UUID, body: schemas.ConsentCreate
+        self, client_id: uuid.UUID, membership_id: uuid.UUID, body: schemas.ConsentCreate
     ) -> schemas.ConsentRead:
         """Record what a client said about the joint view. A withdrawal is never refused.
 
@@ -162,7 +169,7 @@ class Couples:
             A consent of somebody who has left.
         """
         action = "consent" if body.given else "withdraw-consent"
-        row = await self._membership(action, client_id, couple_id, lock=True)
+        row = await self._membership(action, client_id, membership_id, lock=True)
         if body.given and row.left_on is not None:
             fault = ("given", "has-left", "is false for a client who has left the couple")
             await self.steps.refuse(action, "membership", row.id, [fault])
@@ -173,11 +180,11 @@ class Couples:
         return schemas.ConsentRead.model_validate(made, from_attributes=True)
 
     async def consents(
-        self, client_id: uuid.UUID, couple_id: uuid.UUID, cursor: str | None, limit: int
+        self, client_id: uuid.UUID, membership_id: uuid.UUID, cursor: str | None, limit: int
     ) -> tuple[list[schemas.ConsentRead], str | None]:
         """A page of what a client said, and the cursor of the next; :class:`NotFound` for an unknown membership."""
         after = 0 if cursor is None else min(decode_cursor(cursor)[1].int, 2**31 - 1)
-        row = await self._membership("list-consents", client_id, couple_id)
+        row = await self._membership("list-consents", client_id, membership_id)
         rows = await self.repository.consents(row.id, after, limit + 1)
         self.steps.done("list-consents", "membership", row.id)
         last = rows[limit - 1] if len(rows) > limit else None
@@ -185,9 +192,9 @@ class Couples:
         return [schemas.ConsentRead.model_validate(one, from_attributes=True) for one in rows[:limit]], more
 
     async def _membership(
-        self, action: str, client_id: uuid.UUID, couple_id: uuid.UUID, *, lock: bool = False
+        self, action: str, client_id: uuid.UUID, membership_id: uuid.UUID, *, lock: bool = False
     ) -> MembershipRow:
-        row = await self.repository.membership(client_id, couple_id, lock=lock)
+        row = await self.repository.membership(client_id, membership_id, lock=lock)
         if row is None:
             raise await self.steps.unknown(action, "client", client_id, UNKNOWN_MEMBERSHIP)
         return row
@@ -214,11 +221,9 @@ def _next_version(row: MembershipRow) -> None:
 
 def _membership(row: MembershipRow, said: bool | None) -> schemas.MembershipRead:
     return schemas.MembershipRead(
-        couple_id=row.couple_id,
+        id=row.id,
         joined_on=row.joined_on,
         left_on=row.left_on,
         consent=said,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
         version=row.version,
     )

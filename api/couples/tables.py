@@ -22,7 +22,10 @@ class CoupleRow(SQLModel, table=True):
 
 
 class MembershipRow(SQLModel, table=True):
-    """That a client is, or was, one of a couple. ``version`` counts changes of its days and consents alike."""
+    """That a client is, or was, one of a couple. ``version`` counts changes of its days and consents alike.
+
+    Its id is random, not a UUIDv7: those of partners, made in the same millisecond, would tell who belong together.
+    """
 
     __tablename__ = "couple_member"
     __table_args__ = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -35,17 +36,16 @@ class TestMake:
         made = answer.json()
         assert answer.status_code == 201, answer.text
         assert answer.headers["location"] == f"/v1/couples/{made['id']}"
-        assert made.keys() == {"id", "created_at"}
-        for client in clients:
-            read = await ehr.http.get(of(client, made["id"]))
+        assert made.keys() == {"id", "created_at", "members"}
+        assert [member["client_id"] for member in made["members"]] == clients
+        for client, member in zip(clients, made["members"], strict=True):
+            read = await ehr.http.get(of(client, member["membership_id"]))
             assert (read.status_code, read.headers["etag"]) == (200, '"1"')
             assert read.json() == {
-                "couple_id": made["id"],
+                "id": member["membership_id"],
                 "joined_on": SINCE,
                 "left_on": None,
                 "consent": None,
-                "created_at": made["created_at"],
-                "updated_at": made["created_at"],
                 "version": 1,
             }
 
@@ -92,7 +92,7 @@ class TestJointView:
         answer = await ehr.http.get(f"/v1/couples/{couple}")
         assert answer.status_code == 200, answer.text
         assert answer.json()["members"] == [
-            {"client_id": client, "joined_on": SINCE, "consent_stated_on": "2026-01-15"} for client in clients
+            {"client_id": client, "joined_on": SINCE, "consent_stated_on": "2026-01-15"} for client in sorted(clients)
         ]
 
     @pytest.mark.parametrize("who", [0, 1])
@@ -171,13 +171,14 @@ class TestJointView:
         problem(await people.researcher.http.get(f"/v1/couples/{couple}"), 403, "forbidden")
 
 
-PATHS = ("", "/couples", "/episodes", "/responses", "/progress", "/couples/{couple}", "/couples/{couple}/consents")
+PATHS = ("", "/couples", "/episodes", "/responses", "/progress", "/goals", "/goals/progress", "/assignments")
 
 
 async def look(person: Person, client: str, couple: str) -> list[tuple[int, str, dict[str, str]]]:
     """All that a client's own paths answer, good requests and bad."""
     base = f"/v1/clients/{client}"
-    answers = [await person.http.get(base + path.format(couple=couple)) for path in PATHS]
+    answers = [await person.http.get(base + path) for path in PATHS]
+    answers += [await person.http.get(of(client, couple) + path) for path in ("", "/consents")]
     for method, path, sent in (
         ("patch", of(client, couple), {"json": {"left_on": "1999-01-01"}, "headers": MATCH}),
         ("patch", of(client, couple), {"json": {"left_on": "2026-03-01"}, "headers": {"If-Match": '"99"'}}),
@@ -225,6 +226,24 @@ class TestThroughAPartner:
         assert await look(ehr, one, couple) == before
         await ehr.respond(other)
         assert await look(ehr, one, couple) == before
+
+    async def test_looking_through_all_clients_finds_no_two_that_belong_together(self, ehr: Person) -> None:
+        """What partners' own answers have in common, people who are not partners have in common too."""
+        couples = [await paired(ehr, await ehr.client(), await ehr.client()) for _ in range(3)]
+        told: dict[str, set[str]] = {}
+        for couple in couples:
+            for client in couple.members:
+                answers = [await ehr.http.get(of(client)), await ehr.http.get(of(client, couple))]
+                answers.append(await ehr.http.get(f"{of(client, couple)}/consents"))
+                text = " ".join(_bare(answer) + str(_headers(answer)) for answer in answers)
+                told[client] = set(re.findall(r"[0-9A-Za-z_:.-]{8,}", text.replace(client, "")))
+                assert couple not in text
+        everybody = set.intersection(*told.values())
+        for couple in couples:
+            one, other = couple.members
+            assert told[one] & told[other] == everybody
+            ids = [couple.members[client] for client in couple.members]
+            assert ids[0][:8] != ids[1][:8], "no time in them either"
 
     async def test_whom_one_guesses_is_neither_confirmed_nor_denied(self, ehr: Person) -> None:
         """Making a couple again, or with a stranger, looks the same: no guess is told to be right."""
@@ -279,8 +298,8 @@ class TestMembership:
             answer = await ehr.http.get(path)
             found += answer.json()["items"]
             path = answer.headers["link"].split(">")[0][1:] if "link" in answer.headers else None
-        assert [each["couple_id"] for each in found] == couples
-        assert [each["consent"] for each in found] == [None, None, None, False, None]
+        assert [each["id"] for each in found] == sorted(couple.members[one] for couple in couples)
+        assert [each["id"] for each in found if each["consent"] is not None] == [couples[3].members[one]]
         problem(await ehr.http.get(of(str(uuid.uuid4()))), 404, "not-found")
 
     async def test_consents_page_by_page(self, ehr: Person) -> None:

@@ -329,9 +329,10 @@ async def things(running: Service, organisation: str) -> dict[str, str]:
         found["assignment_id"] = made.json()["id"]
         partner = (await client.post("/v1/clients", json={})).json()["id"]
         both = {"clients": [found["client_id"], partner], "joined_on": "2026-01-12"}
-        found["couple_id"] = (await client.post("/v1/couples", json=both)).json()["id"]
-        for one in both["clients"]:  # the joint view, which is closed until all have consented
-            consents = f"/v1/clients/{one}/couples/{found['couple_id']}/consents"
+        couple = (await client.post("/v1/couples", json=both)).json()
+        found |= {"couple_id": couple["id"], "membership_id": couple["members"][0]["membership_id"]}
+        for member in couple["members"]:  # the joint view, which is closed until all have consented
+            consents = f"/v1/clients/{member['client_id']}/couples/{member['membership_id']}/consents"
             made = await client.post(consents, json={"given": True, "stated_on": "2026-01-12"})
             assert made.status_code == 201, made.text
     async with running.client("admin", organisation=organisation) as client:
