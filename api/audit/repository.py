@@ -128,7 +128,7 @@ def _merged(sealed: str, wanted: Wanted, further: str = "") -> str:
 with sealed as ({sealed}), waiting as (
   select e.id from audit_event e
   where e.organisation_id = :organisation_id and {_range("e.id", wanted)} and e.id >= :floor
-    and not exists (select from audit_seal s where {_SEALED}){_equal("e", wanted)}{further}
+    and (select s.sequence from audit_seal s where {_SEALED}) is null{_equal("e", wanted)}{further}
   order by e.id desc limit :limit
 ), found as (
   select id from sealed union all select id from waiting order by id desc limit :limit

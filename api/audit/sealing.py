@@ -45,11 +45,13 @@ select h.sequence, h.hash, h.complete_until, first_uuid_at(h.complete_until), no
 from (values (1)) always left join lateral (
   select * from audit_head where organisation_id = %(organisation_id)s order by sequence desc limit 1) h on true
 """
+# A look-up for each event: written as `not exists` it may become a join, which on empty tables is planned as one that
+# reads all links for each event.
 _UNSEALED: Final = """
 select e.organisation_id, e.id, e.at, e.subject, e.role, e.action, e.resource, e.resource_id, e.request_id, e.outcome
 from audit_event e
-where e.organisation_id = %(organisation_id)s and e.id >= %(since)s and e.id > %(after)s
-  and not exists (select from audit_seal s where s.event_id = e.id and s.organisation_id = e.organisation_id)
+where e.organisation_id = %(organisation_id)s and e.id > %(above)s
+  and (select s.sequence from audit_seal s where s.event_id = e.id and s.organisation_id = e.organisation_id) is null
 order by e.id limit %(limit)s
 """
 _SEAL: Final = """
@@ -103,7 +105,7 @@ async def seal_batch(
     sequence, last_hash, claimed, since, now, until = state
     sequence, last_hash = sequence or 0, chain.START if last_hash is None else bytes(last_hash)
     cursor = await connection.execute(
-        _UNSEALED, given | {"since": NIL if whole or since is None else since, "after": after, "limit": limit}
+        _UNSEALED, given | {"above": after if whole or since is None else max(since, after), "limit": limit}
     )
     events = [chain.Event(*row) for row in await cursor.fetchall()]
     if not events:

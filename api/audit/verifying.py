@@ -159,7 +159,7 @@ where e.organisation_id = $1 and s.event_id is null
 _INSERTED: Final = """
 select e.id from audit_event e
 where e.organisation_id = $1 and e.id < first_uuid_at($2)
-  and not exists (select from audit_seal s where s.event_id = e.id and s.organisation_id = e.organisation_id)
+  and (select s.sequence from audit_seal s where s.event_id = e.id and s.organisation_id = e.organisation_id) is null
 order by e.id
 """
 

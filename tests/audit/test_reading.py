@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from api.audit import chain
 from api.audit.repository import _PLAIN, LAST, Wanted, client_query, events_query
+from api.audit.sealing import _UNSEALED
 from api.responses.recording import record
 from tests.api.people import problem, web
 from tests.audit.trail import INSERT, Sealed, ago, event
@@ -331,6 +332,25 @@ async def test_no_question_reads_more_than_it_answers_however_long_the_trail(
         rows, nodes = touched(plan["Plan"])
         assert "Seq Scan" not in nodes, (one, nodes)
         assert 20 < rows < 1_500, (one, rows)
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+async def test_sealing_looks_each_event_up_once(
+    superuser: asyncpg.Connection, tenant: Tenant, many: uuid.UUID, analysed: bool
+) -> None:
+    """A sweep over a trail that is sealed: two reads for each event, and not one of all links for each."""
+    if analysed:
+        await superuser.execute("analyze audit_event")
+        await superuser.execute("analyze audit_seal")
+    await superuser.execute("set local role fathomline_service")
+    await superuser.execute("select set_config('fathomline.organisation_id', $1, true)", str(tenant.id))
+    await superuser.execute(_PLAIN)
+    values = {"organisation_id": tenant.id, "above": uuid.UUID(int=0), "limit": 100}
+    said = re.sub(r"%\((\w+)\)s", lambda match: f"'{values[match[1]]}'", _UNSEALED)
+    (plan,) = json.loads(await superuser.fetchval(f"explain (analyze, format json) {said}"))
+    rows, nodes = touched(plan["Plan"])
+    assert not nodes & {"Seq Scan", "Materialize"}
+    assert MANY < rows < 5 * MANY
 
 
 async def test_an_event_of_an_episode_is_of_its_client(
