@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api import migrate
+from api import logging, migrate
 from api.db import Database, open_database
 from api.embedded import Lease, acquire
 from api.embedded.cluster import OWNER, SERVICE
@@ -51,6 +52,13 @@ class Tenant:
 
     id: uuid.UUID
     slug: str
+
+
+@pytest.fixture(autouse=True)
+def open_log() -> None:
+    """Log to a stream that stays open: an earlier test's application or captured stream may have been the last."""
+    assert sys.__stderr__ is not None
+    logging.configure("info", sys.__stderr__)
 
 
 @pytest.fixture(scope="session")

@@ -102,6 +102,7 @@ class Probe:
         self.app: FastAPI = create_app(Settings(data=data, development_issuer=True, **chosen))
         self.app.include_router(router)
         self.issuer = issuer.load(data, create=True)
+        self.app.state.keep_refusal = None  # the trail lies in a database
         limit = RateLimit(self.app.state.settings.rate_limit, self.app.state.settings.rate_burst)
         self.app.state.development_issuer = self.issuer
         self.app.state.reading = Lane("reading", most=MOST_READ, most_of_one=MOST_READ_OF_ONE)
