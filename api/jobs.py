@@ -184,8 +184,9 @@ async def _run(app: App) -> None:
         try:
             await app.run_worker_async()
         finally:
-            watching.cancel()
-            await asyncio.wait([watching])
+            while not watching.done():  # before Python 3.12 a wait with a timeout can swallow a cancellation
+                watching.cancel()
+                await asyncio.wait([watching], timeout=1)
 
 
 def _overlook(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

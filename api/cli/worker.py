@@ -33,6 +33,8 @@ async def _until_stopped(settings: Settings) -> None:
         for each in STOPPING:
             loop.remove_signal_handler(each)
         working.cancel()
+        # before Python 3.12 a wait with a timeout can swallow a cancellation; by then what is under way has had its time
+        loop.call_later(jobs.GRACE + 2, working.cancel)
 
     for each in STOPPING:
         loop.add_signal_handler(each, stop)
