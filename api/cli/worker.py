@@ -33,7 +33,7 @@ async def _until_stopped(settings: Settings) -> None:
         for each in STOPPING:
             loop.remove_signal_handler(each)
         working.cancel()
-        # before Python 3.12 a wait with a timeout can swallow a cancellation; by then what is under way has had its time
+        # before Python 3.12 a wait with a timeout can swallow a cancellation; what is under way has had its time then
         loop.call_later(jobs.GRACE + 2, working.cancel)
 
     for each in STOPPING:
