@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Response, status
 
@@ -13,9 +13,10 @@ from api.care.service import Care
 from api.care.tables import EpisodeRow, SessionRow
 from api.conditional import IfMatch, etag
 from api.db import SessionDep
+from api.declared import CHANGED, LISTED, MADE, READ
 from api.paging import DEFAULT_PAGE, Cursor, Limit, next_link
-from api.problems import NotFound, PreconditionFailed, PreconditionRequired, RequestInvalid, problems
 from api.records.audit import AuditDep
+from api.records.steps import Steps
 from api.security.principal import Principal, require
 
 router = APIRouter(tags=["care"])
@@ -28,29 +29,12 @@ Reader = Annotated[Principal, Depends(require("care:read"))]
 Writer = Annotated[Principal, Depends(require("care:write"))]
 
 
-def _header(name: str, description: str) -> dict[str, Any]:
-    return {name: {"description": description, "schema": {"type": "string"}}}
-
-
-_ETAG: Final = _header("ETag", "The version that is answered")
-_LOCATION: Final = _header("Location", "Path of what was made")
-_LINK: Final = _header("Link", 'The next page as `rel="next"` (RFC 8288), where there is one')
-_MADE: Final[dict[int | str, dict[str, Any]]] = problems(NotFound, RequestInvalid) | {
-    201: {"headers": _ETAG | _LOCATION}
-}
-_LISTED: Final[dict[int | str, dict[str, Any]]] = problems(NotFound, RequestInvalid) | {200: {"headers": _LINK}}
-_READ: Final[dict[int | str, dict[str, Any]]] = problems(NotFound, RequestInvalid) | {200: {"headers": _ETAG}}
-_CHANGED: Final[dict[int | str, dict[str, Any]]] = problems(
-    NotFound, PreconditionFailed, PreconditionRequired, RequestInvalid
-) | {200: {"headers": _ETAG}}
-
-
 def _for_readers(principal: Reader, session: SessionDep, audit: AuditDep) -> Care:
-    return Care(CareRepository(session, principal.organisation_id), audit)
+    return Care(CareRepository(session, principal.organisation_id), Steps(audit, session))
 
 
 def _for_writers(principal: Writer, session: SessionDep, audit: AuditDep) -> Care:
-    return Care(CareRepository(session, principal.organisation_id), audit)
+    return Care(CareRepository(session, principal.organisation_id), Steps(audit, session))
 
 
 ForReaders = Annotated[Care, Depends(_for_readers)]
@@ -67,7 +51,7 @@ def _session(row: SessionRow, response: Response) -> schemas.SessionRead:
     return schemas.SessionRead.model_validate(row, from_attributes=True)
 
 
-@router.post(EPISODES, status_code=status.HTTP_201_CREATED, operation_id="createEpisode", responses=_MADE)
+@router.post(EPISODES, status_code=status.HTTP_201_CREATED, operation_id="createEpisode", responses=MADE)
 async def begin(
     client_id: uuid.UUID, body: schemas.EpisodeCreate, care: ForWriters, response: Response
 ) -> schemas.EpisodeRead:
@@ -77,7 +61,7 @@ async def begin(
     return _episode(row, response)
 
 
-@router.get(EPISODES, operation_id="listEpisodes", responses=_LISTED)
+@router.get(EPISODES, operation_id="listEpisodes", responses=LISTED)
 async def episodes(
     client_id: uuid.UUID, care: ForReaders, response: Response, limit: Limit = DEFAULT_PAGE, cursor: Cursor = None
 ) -> schemas.EpisodePage:
@@ -89,7 +73,7 @@ async def episodes(
     return schemas.EpisodePage(items=items, next=more)
 
 
-@router.get(EPISODE, operation_id="readEpisode", responses=_READ)
+@router.get(EPISODE, operation_id="readEpisode", responses=READ)
 async def episode(
     client_id: uuid.UUID, episode_id: uuid.UUID, care: ForReaders, response: Response
 ) -> schemas.EpisodeRead:
@@ -97,7 +81,7 @@ async def episode(
     return _episode(await care.episode(client_id, episode_id), response)
 
 
-@router.patch(EPISODE, operation_id="changeEpisode", responses=_CHANGED)
+@router.patch(EPISODE, operation_id="changeEpisode", responses=CHANGED)
 async def change(
     client_id: uuid.UUID,
     episode_id: uuid.UUID,
@@ -110,7 +94,7 @@ async def change(
     return _episode(await care.change(client_id, episode_id, body, if_match), response)
 
 
-@router.post(SESSIONS, status_code=status.HTTP_201_CREATED, operation_id="createSession", responses=_MADE)
+@router.post(SESSIONS, status_code=status.HTTP_201_CREATED, operation_id="createSession", responses=MADE)
 async def plan(
     client_id: uuid.UUID, episode_id: uuid.UUID, body: schemas.SessionCreate, care: ForWriters, response: Response
 ) -> schemas.SessionRead:
@@ -120,7 +104,7 @@ async def plan(
     return _session(row, response)
 
 
-@router.get(SESSIONS, operation_id="listSessions", responses=_LISTED)
+@router.get(SESSIONS, operation_id="listSessions", responses=LISTED)
 async def sessions(
     client_id: uuid.UUID,
     episode_id: uuid.UUID,
@@ -138,7 +122,7 @@ async def sessions(
     return schemas.SessionPage(items=items, next=more)
 
 
-@router.get(SESSION, operation_id="readSession", responses=_READ)
+@router.get(SESSION, operation_id="readSession", responses=READ)
 async def session(
     client_id: uuid.UUID, episode_id: uuid.UUID, session_id: uuid.UUID, care: ForReaders, response: Response
 ) -> schemas.SessionRead:
@@ -146,7 +130,7 @@ async def session(
     return _session(await care.session(client_id, episode_id, session_id), response)
 
 
-@router.patch(SESSION, operation_id="changeSession", responses=_CHANGED)
+@router.patch(SESSION, operation_id="changeSession", responses=CHANGED)
 async def change_session(
     client_id: uuid.UUID,
     episode_id: uuid.UUID,

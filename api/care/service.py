@@ -11,21 +11,15 @@ from typing import Any, Final
 from api.care import schemas
 from api.care.repository import CANCELLED, CareRepository
 from api.care.tables import EpisodeRow, SessionRow
-from api.conditional import etag, require_match
 from api.ids import new_id
 from api.paging import decode_cursor, encode_cursor
-from api.problems import NotFound, PreconditionFailed, PreconditionRequired, RequestInvalid
-from api.records.audit import Audit
+from api.records.steps import UNKNOWN_CLIENT, Fault, Steps
 from api.responses.recording import EPISODE_MARGIN
 from api.times import today
 
-UNKNOWN_CLIENT: Final = "There is no such client."
 UNKNOWN_EPISODE: Final = "The client has no such episode."
 UNKNOWN_SESSION: Final = "The episode has no such session."
 _MARGIN: Final = timedelta(days=EPISODE_MARGIN)
-
-Fault = tuple[str, str, str]
-"""Member, code, and what would have been right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +27,7 @@ class Care:
     """The episodes and sessions of one organisation, for one request."""
 
     repository: CareRepository
-    audit: Audit
+    steps: Steps
 
     async def begin(self, client_id: uuid.UUID, body: schemas.EpisodeCreate) -> EpisodeRow:
         """A new episode of a client.
@@ -43,7 +37,7 @@ class Care:
         NotFound, RequestInvalid
         """
         if not await self.repository.client_exists(client_id, lock=True):
-            raise await self._unknown("create", "client", client_id, UNKNOWN_CLIENT)
+            raise await self.steps.unknown("create", "client", client_id, UNKNOWN_CLIENT)
         now = datetime.now(UTC)
         row = EpisodeRow(
             organisation_id=self.repository.organisation_id,
@@ -54,15 +48,15 @@ class Care:
             version=1,
             **body.model_dump(),
         )
-        await self._refuse("create", "episode", None, [*_own_faults(row), *await self._overlap(row)])
+        await self.steps.refuse("create", "episode", None, [*_own_faults(row), *await self._overlap(row)])
         await self.repository.add(row)
-        self._record("create", "episode", row.id)
+        self.steps.done("create", "episode", row.id)
         return row
 
     async def episode(self, client_id: uuid.UUID, episode_id: uuid.UUID) -> EpisodeRow:
         """One episode of a client; :class:`NotFound` where there is none."""
         row = await self._episode("read", client_id, episode_id)
-        self._record("read", "episode", episode_id)
+        self.steps.done("read", "episode", episode_id)
         return row
 
     async def episodes(
@@ -71,10 +65,10 @@ class Care:
         """A page of a client's episodes and the cursor of the next; :class:`NotFound` for an unknown client."""
         place = None if cursor is None else decode_cursor(cursor)
         if not await self.repository.client_exists(client_id):
-            raise await self._unknown("list-episodes", "client", client_id, UNKNOWN_CLIENT)
+            raise await self.steps.unknown("list-episodes", "client", client_id, UNKNOWN_CLIENT)
         after = None if place is None else (place[0].date(), place[1])
         rows = await self.repository.episodes(client_id, after, limit + 1)
-        self._record("list-episodes", "client", client_id)
+        self.steps.done("list-episodes", "client", client_id)
         last = rows[limit - 1] if len(rows) > limit else None
         began = None if last is None else datetime.combine(last.started_on, time(), UTC)
         return [*rows[:limit]], encode_cursor(began, last.id) if last is not None and began is not None else None
@@ -90,17 +84,17 @@ class Care:
         """
         # The client first, and always: of two episodes that are changed at once, one would not see the other's days.
         if not await self.repository.client_exists(client_id, lock=True):
-            raise await self._unknown("change", "episode", episode_id, UNKNOWN_EPISODE)
+            raise await self.steps.unknown("change", "episode", episode_id, UNKNOWN_EPISODE)
         row = await self._episode("change", client_id, episode_id, lock="change")
-        await self._expect("episode", row, if_match)
+        await self.steps.expect("episode", row.id, row.version, if_match)
         given = body.model_dump(exclude_unset=True)
         if given.get("concerns", ()) is None:
             given["concerns"] = []
         if _merge(row, given):
             faults = [*_own_faults(row), *await self._overlap(row), *await self._left_out(row)]
-            await self._refuse("change", "episode", episode_id, faults)
+            await self.steps.refuse("change", "episode", episode_id, faults)
             await self.repository.save()
-        self._record("change", "episode", episode_id)
+        self.steps.done("change", "episode", episode_id)
         return row
 
     async def plan(self, client_id: uuid.UUID, episode_id: uuid.UUID, body: schemas.SessionCreate) -> SessionRow:
@@ -121,9 +115,9 @@ class Care:
             version=1,
             **_with_day(body.model_dump()),
         )
-        await self._refuse("create", "session", None, _session_faults(row, episode, "held_at"))
+        await self.steps.refuse("create", "session", None, _session_faults(row, episode, "held_at"))
         await self.repository.add(row)
-        self._record("create", "session", row.id)
+        self.steps.done("create", "session", row.id)
         return row
 
     async def session(self, client_id: uuid.UUID, episode_id: uuid.UUID, session_id: uuid.UUID) -> SessionRow:
@@ -131,8 +125,8 @@ class Care:
         await self._episode("read-session", client_id, episode_id)
         row = await self.repository.held(episode_id, session_id)
         if row is None:
-            raise await self._unknown("read", "session", session_id, UNKNOWN_SESSION)
-        self._record("read", "session", session_id)
+            raise await self.steps.unknown("read", "session", session_id, UNKNOWN_SESSION)
+        self.steps.done("read", "session", session_id)
         return row
 
     async def sessions(
@@ -142,7 +136,7 @@ class Care:
         after = None if cursor is None else decode_cursor(cursor)
         await self._episode("list-sessions", client_id, episode_id)
         rows = await self.repository.sessions(episode_id, after, limit + 1)
-        self._record("list-sessions", "episode", episode_id)
+        self.steps.done("list-sessions", "episode", episode_id)
         more = encode_cursor(rows[limit - 1].held_at, rows[limit - 1].id) if len(rows) > limit else None
         return [*rows[:limit]], more
 
@@ -163,20 +157,20 @@ class Care:
         episode = await self._episode("change-session", client_id, episode_id, lock="share")
         row = await self.repository.held(episode_id, session_id, lock=True)
         if row is None:
-            raise await self._unknown("change", "session", session_id, UNKNOWN_SESSION)
-        await self._expect("session", row, if_match)
+            raise await self.steps.unknown("change", "session", session_id, UNKNOWN_SESSION)
+        await self.steps.expect("session", row.id, row.version, if_match)
         given = _with_day(body.model_dump(exclude_unset=True))
         if _merge(row, given):
             at = "held_at" if "held_at" in given else "attendance"
-            await self._refuse("change", "session", session_id, _session_faults(row, episode, at))
+            await self.steps.refuse("change", "session", session_id, _session_faults(row, episode, at))
             await self.repository.save()
-        self._record("change", "session", session_id)
+        self.steps.done("change", "session", session_id)
         return row
 
     async def _episode(self, action: str, client_id: uuid.UUID, episode_id: uuid.UUID, **lock: Any) -> EpisodeRow:
         row = await self.repository.episode(client_id, episode_id, **lock)
         if row is None:
-            raise await self._unknown(action, "episode", episode_id, UNKNOWN_EPISODE)
+            raise await self.steps.unknown(action, "episode", episode_id, UNKNOWN_EPISODE)
         return row
 
     async def _overlap(self, row: EpisodeRow) -> list[Fault]:
@@ -208,28 +202,6 @@ class Care:
                 detail = f"is not after {answered[0] + _MARGIN}: {EPISODE_MARGIN} days after its first answers"
                 faults.append(("started_on", "after-first-answers", detail))
         return faults
-
-    async def _refuse(self, action: str, resource: str, resource_id: uuid.UUID | None, faults: list[Fault]) -> None:
-        if faults:
-            await self.audit.refused(action, resource, resource_id, "refused")
-            errors = [{"pointer": f"/{member}", "code": code, "detail": detail} for member, code, detail in faults]
-            raise RequestInvalid(errors=errors)
-
-    async def _expect(self, resource: str, row: EpisodeRow | SessionRow, if_match: str | None) -> None:
-        try:
-            if if_match is None:
-                raise PreconditionRequired("Send If-Match with the ETag of the version that is meant.")
-            require_match(if_match, etag(row.version))
-        except (PreconditionFailed, PreconditionRequired):
-            await self.audit.refused("change", resource, row.id, "stale")
-            raise
-
-    async def _unknown(self, action: str, resource: str, resource_id: uuid.UUID, words: str) -> NotFound:
-        await self.audit.refused(action, resource, resource_id, "not-found")
-        return NotFound(words)
-
-    def _record(self, action: str, resource: str, resource_id: uuid.UUID) -> None:
-        self.audit.record(self.repository.session, action, resource, resource_id)
 
 
 def _merge(row: EpisodeRow | SessionRow, given: dict[str, Any]) -> bool:

@@ -124,7 +124,9 @@ def series(shelf: Shelf, newest: Instrument, choice: Choice, rows: Scales) -> It
         given, variant = rows.get(scale_id, ()), choice.variant
         if variant not in instrument.variant_ids:
             variant = usual_variant(instrument, given, versions)
-        norm = choice.norm if choice.norm in _norm_ids(instrument, scale_id, variant) else None
+        norm = choice.norm
+        if norm is not None and norm not in _norm_ids(instrument, scale_id, variant):
+            norm = None
         yield progress(instrument, scale_id, given, variant=variant, versions=versions, norm=norm)
 
 
