@@ -7,7 +7,7 @@ so light that moving a column of a million numbers through memory once for every
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ class FrameResult:
 
     scores: pd.DataFrame
     faults: tuple[CellFault, ...]
+    alerts: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    """By the id of each alert rule, the rows in which it surely holds; empty unless they were asked for."""
 
 
 def score_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str | None = None) -> pd.DataFrame:
@@ -68,8 +70,13 @@ def score_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str | N
     return result.scores
 
 
-def evaluate_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str | None = None) -> FrameResult:
-    """Like ``score_frame``, but rows with faults are left without scores (status missing) and reported."""
+def evaluate_frame(
+    instrument: Instrument, frame: pd.DataFrame, *, variant: str | None = None, alerts: bool = False
+) -> FrameResult:
+    """Like ``score_frame``, but rows with faults are left without scores (status missing) and reported.
+
+    With ``alerts`` it also says which alert rules hold where; they hold nowhere in rows with faults.
+    """
     plan = plan_of(instrument, variant)
     _refuse_unclear_columns(plan, frame.columns)
     columns = [_column(frame, item) for item in plan.items]
@@ -81,6 +88,7 @@ def evaluate_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str 
     caseness = {name: (np.empty(n, np.bool_), np.empty(n, np.bool_)) for name, _ in plan.caseness}
     flags: npt.NDArray[Any] = np.zeros(n, np.int32 if len(plan.validity) < 32 else np.int64)
     refused = np.zeros(n, np.bool_)
+    alarms = {alert.id: np.zeros(n, np.bool_) for alert, _ in plan.alerts} if alerts else {}
     faults: list[CellFault] = []
     for start in range(0, n, BLOCK):
         rows = slice(start, min(start + BLOCK, n))
@@ -99,6 +107,9 @@ def evaluate_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str 
             caseness[name][0][rows], caseness[name][1][rows] = sure, sure != possible
         for bit, (_, test) in enumerate(plan.validity):
             flags[rows] |= test.over(block)[0].astype(flags.dtype) << bit
+        if alerts:
+            for alert, test in plan.alerts:
+                alarms[alert.id][rows] = test.over(block)[0] & ~refused[rows]
 
     out: dict[str, object] = {}
     for scale in plan.scales:
@@ -111,7 +122,7 @@ def evaluate_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str 
     for name, (sure, unknown) in caseness.items():
         out[name] = pd.arrays.BooleanArray(sure, unknown | refused)
     out["flags"] = _flag_names(plan, np.where(refused, 0, flags))
-    return FrameResult(pd.DataFrame(out, index=frame.index, copy=False), tuple(faults))
+    return FrameResult(pd.DataFrame(out, index=frame.index, copy=False), tuple(faults), alarms)
 
 
 def _refuse_unclear_columns(plan: Plan, columns: pd.Index[Any]) -> None:

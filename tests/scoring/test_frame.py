@@ -303,3 +303,14 @@ def test_rules_that_count_the_same_items_for_other_answers_do_not_share_a_count(
     )
     frame = pd.DataFrame({"1": [0, 2, 0, 1], "2": [0, 2, 1, 1]})
     assert list(scoring.score_frame(world, frame)["flags"]) == ["zeros;any-zero", "twos", "any-zero", ""]
+
+
+def test_alerts_are_told_only_when_asked_for_and_never_of_a_refused_row() -> None:
+    alarmed = instrument(
+        items=[item("1"), item("2")],
+        scales=[scale("a", items=["1", "2"], min=0, max=4)],
+        alerts=[{"id": "look", "meaning": "m", "severity": "urgent", "when": {"item": "1", "at_least": 1}} | sourced()],
+    )
+    rows = pd.DataFrame({"1": [2.0, 0.0, 2.0, None], "2": [0.0, 2.0, 9.0, 1.0]})
+    assert scoring.evaluate_frame(alarmed, rows).alerts == {}
+    assert scoring.evaluate_frame(alarmed, rows, alerts=True).alerts["look"].tolist() == [True, False, False, False]

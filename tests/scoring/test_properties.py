@@ -129,9 +129,11 @@ def test_a_frame_gives_the_same_as_each_form_alone(data: st.DataObject) -> None:
     instrument = data.draw(any_instrument())
     variant = data.draw(variants_of(instrument))
     rows = [data.draw(forms(instrument, variant=variant)) for _ in range(data.draw(st.integers(1, 4)))]
-    frame = scoring.score_frame(instrument, frame_of(instrument, rows), variant=variant)
-    for row, answers in zip(frame.to_dict("records"), rows, strict=True):
-        assert_row_equals(row, scoring.score(instrument, answers, variant=variant))
+    found = scoring.evaluate_frame(instrument, frame_of(instrument, rows), variant=variant, alerts=True)
+    for number, (row, answers) in enumerate(zip(found.scores.to_dict("records"), rows, strict=True)):
+        result = scoring.score(instrument, answers, variant=variant)
+        assert_row_equals(row, result)
+        assert [alert for alert, rows_ in found.alerts.items() if rows_[number]] == [one.id for one in result.alerts]
 
 
 @some
