@@ -62,20 +62,7 @@ def prepare(
     response_id, now = new_id(), datetime.now(UTC)
     if amends is not None:
         now = max(now, amends.recorded_at + timedelta(microseconds=1))
-    document = {
-        "id": response_id if amends is None else amends.id,
-        "client_id": body.client_id,
-        "episode_id": body.episode_id,
-        "outside_episode": body.episode_id is None,
-        "setting": body.setting,
-        "partnered": body.partnered,
-        "active": body.active,
-        "answered_at": body.answered_at,
-        "recorded_at": now,
-        **result.document(),
-        "provenance": catalogue.provenance(instrument),
-    }
-    document["flags"] = document.pop("flags")  # last, where the database adds what it knows of the client's situation
+    document = document_of(body, result, instrument, response_id if amends is None else amends.id, now)
     outside = situation_of(instrument, body.partnered, body.active)
     return ResponseToRecord(
         organisation_id=principal.organisation_id,
@@ -104,6 +91,27 @@ def prepare(
         outside=outside.flags,
         episode_id=body.episode_id,
     )
+
+
+def document_of(
+    body: ResponseCreate, result: scoring.Result, instrument: Instrument, response_id: uuid.UUID, recorded_at: datetime
+) -> dict[str, Any]:
+    """What is kept of a response as a whole, and answered. Its flags come last: some are added by the client's row."""
+    document = {
+        "id": response_id,
+        "client_id": body.client_id,
+        "episode_id": body.episode_id,
+        "outside_episode": body.episode_id is None,
+        "setting": body.setting,
+        "partnered": body.partnered,
+        "active": body.active,
+        "answered_at": body.answered_at,
+        "recorded_at": recorded_at,
+        **result.document(),
+        "provenance": catalogue.provenance(instrument),
+    }
+    document["flags"] = document.pop("flags")
+    return document
 
 
 @dataclass(frozen=True, slots=True)
