@@ -83,6 +83,12 @@ class Settings(BaseSettings):
         description="Wraps clients' keys and keys the look-up hash: 32 random bytes in base64 or hex; no default",
     )
     master_key_file: Path | None = Field(default=None, description="File that holds the master key instead")
+    master_key_previous: SecretStr | None = Field(
+        default=None,
+        min_length=MASTER_KEY_MIN_LENGTH,
+        description="Another master key that is read but not written with, while one replaces the other",
+    )
+    master_key_previous_file: Path | None = Field(default=None, description="File that holds that other key instead")
     generate_master_key: bool = Field(
         default=False, description="Development only: make a master key in the data folder where none is set"
     )
@@ -125,6 +131,10 @@ class Settings(BaseSettings):
     def _one_master_key(self) -> Self:
         if self.master_key is not None and self.master_key_file is not None:
             raise ValueError("set one of FATHOMLINE_MASTER_KEY and FATHOMLINE_MASTER_KEY_FILE, not both")
+        if self.master_key_previous is not None and self.master_key_previous_file is not None:
+            raise ValueError(
+                "set one of FATHOMLINE_MASTER_KEY_PREVIOUS and FATHOMLINE_MASTER_KEY_PREVIOUS_FILE, not both"
+            )
         return self
 
     def require_master_key(self) -> SecretStr:
@@ -146,6 +156,18 @@ class Settings(BaseSettings):
             "FATHOMLINE_MASTER_KEY_FILE; to try things out, FATHOMLINE_GENERATE_MASTER_KEY=true makes one in the data "
             "folder"
         )
+
+    def previous_master_key(self) -> SecretStr | None:
+        """The other master key, from the setting or its file, if one is set.
+
+        Raises
+        ------
+        SettingsError
+            It is too short, or its file cannot be read.
+        """
+        if self.master_key_previous_file is not None:
+            return _read_key(self.master_key_previous_file)
+        return self.master_key_previous
 
 
 def _read_key(path: Path) -> SecretStr:

@@ -25,15 +25,19 @@ class StartupError(Exception):
 
 
 def derived_keys(settings: Settings) -> crypto.Keys:
-    """The keys that the master key of the settings gives.
+    """The keys that the master key of the settings gives, with those of the previous one if that is set too.
 
     Raises
     ------
     SettingsError
-        There is none, or it cannot be used.
+        There is none, or one cannot be used.
     """
+    previous = settings.previous_master_key()
     try:
-        return crypto.derive(crypto.parse_master_key(settings.require_master_key().get_secret_value()))
+        return crypto.derive(
+            crypto.parse_master_key(settings.require_master_key().get_secret_value()),
+            None if previous is None else crypto.parse_master_key(previous.get_secret_value()),
+        )
     except crypto.MasterKeyInvalid as error:
         raise SettingsError(str(error)) from None
 

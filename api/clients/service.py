@@ -81,7 +81,7 @@ class Clients:
     async def find(self, external_id: str) -> list[ClientRead]:
         """The client with an external identifier, or none."""
         row = await self.repository.by_external_id(
-            crypto.external_id_hash(self.keys, self.organisation_id, external_id)
+            crypto.external_id_hash(self.keys.lookup, self.organisation_id, external_id)
         )
         self.audit.record(self.repository.session, "find", "client", None if row is None else row.id)
         return [] if row is None else [self._read(row)]
@@ -145,7 +145,7 @@ class Clients:
         if external_id is None:
             row.external_id_hash = row.external_id_sealed = None
             return
-        row.external_id_hash = crypto.external_id_hash(self.keys, row.organisation_id, external_id)
+        row.external_id_hash = crypto.external_id_hash(self.keys.lookup, row.organisation_id, external_id)
         row.external_id_sealed = crypto.seal_external_id(
             client_key, external_id, organisation_id=row.organisation_id, client_id=row.id
         )

@@ -168,7 +168,7 @@ def _client(keys: crypto.Keys, organisation_id: uuid.UUID, person: Person) -> Cl
     return ClientRow(
         organisation_id=organisation_id,
         id=person.id,
-        external_id_hash=crypto.external_id_hash(keys, organisation_id, person.external_id),
+        external_id_hash=crypto.external_id_hash(keys.lookup, organisation_id, person.external_id),
         external_id_sealed=crypto.seal_external_id(
             key, person.external_id, organisation_id=organisation_id, client_id=person.id
         ),

@@ -3,8 +3,10 @@
 Destroying a client's wrapped key makes what was sealed with it unreadable for good, also in backups. Everything sealed
 is bound to its row: moved to another client, organisation or purpose it does not open.
 
-Sealed layout, in bytes: version (1), nonce (12), ciphertext with its GCM tag (n + 16). The version names the scheme and
-the generation of the keys; there is one today, and rotation adds the next beside it.
+Two layouts, in bytes. Sealed with a client's key: 1, nonce (12), ciphertext with its GCM tag (n + 16). Wrapped under
+the master key: 2, the master key's id (4), nonce (12), ciphertext with its tag. So what lies under which master key is
+seen without opening it, and a service that has two of them takes the right one. What was wrapped before keys had ids
+has the first layout; it is tried with each key, until `fathomline keys rotate` has wrapped it anew.
 
 References
 ----------
@@ -15,11 +17,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 import re
 import secrets
 import unicodedata
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,7 +35,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
+ID_BYTES: Final = 4
 VERSION: Final = 1
+WRAPPED: Final = 2
+HEAD_BYTES: Final = 1 + ID_BYTES
+"""How what is wrapped begins: with `WRAPPED` and the id of the master key."""
 LONGEST_SEALED_TEXT: Final = 1024
 _FEWEST_DISTINCT_BYTES: Final = 16
 """32 random bytes have fewer distinct values with a chance below 1e-15; typed passwords and test keys often do."""
@@ -49,8 +57,25 @@ class Unreadable(Exception):  # the caller decides what that means: a wrong mast
 class Keys:
     """The keys derived from the master key. They are in no representation, so no log can show them."""
 
+    id: bytes = field(repr=False)
+    """Names the master key, in what is wrapped under it; tells nothing else of it."""
     wrapping: bytes = field(repr=False)
     lookup: bytes = field(repr=False)
+    """What external identifiers were hashed with before each organisation had a key of its own for that."""
+    backup: bytes = field(repr=False)
+    """Seals the file of keys in a folder of backups."""
+    previous: Keys | None = field(default=None, repr=False)
+    """Those of the other master key that is read, and never written, while one replaces the other."""
+
+    @property
+    def head(self) -> bytes:
+        """What everything wrapped under this master key begins with."""
+        return bytes([WRAPPED]) + self.id
+
+    @property
+    def readable(self) -> tuple[Keys, ...]:
+        """These keys, and the previous ones if there are any."""
+        return (self,) if self.previous is None else (self, self.previous)
 
 
 def parse_master_key(text: str) -> bytes:
@@ -87,13 +112,27 @@ def new_master_key() -> str:
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode("ascii")
 
 
-def derive(master_key: bytes) -> Keys:
-    """One key a purpose (HKDF-SHA256), so that no key serves two algorithms."""
+def derive(master_key: bytes, previous: bytes | None = None) -> Keys:
+    """One key a purpose (HKDF-SHA256), so that no key serves two algorithms.
 
-    def key(purpose: bytes) -> bytes:
-        return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=b"fathomline/1/" + purpose).derive(master_key)
+    Raises
+    ------
+    MasterKeyInvalid
+        Both master keys are the same.
+    """
 
-    return Keys(wrapping=key(b"wrap"), lookup=key(b"lookup"))
+    def key(purpose: bytes, length: int = KEY_BYTES) -> bytes:
+        return HKDF(hashes.SHA256(), length, salt=None, info=b"fathomline/1/" + purpose).derive(master_key)
+
+    if previous == master_key:
+        raise MasterKeyInvalid("the previous master key is the same as the present one")
+    return Keys(
+        id=key(b"id", ID_BYTES),
+        wrapping=key(b"wrap"),
+        lookup=key(b"lookup"),
+        backup=key(b"backup"),
+        previous=None if previous is None else derive(previous),
+    )
 
 
 def new_client_key() -> bytes:
@@ -103,7 +142,7 @@ def new_client_key() -> bytes:
 
 def wrap_client_key(keys: Keys, client_key: bytes, *, organisation_id: uuid.UUID, client_id: uuid.UUID) -> bytes:
     """The client's key as it is stored: sealed with the wrapping key, bound to the client's row."""
-    return _seal(keys.wrapping, client_key, _row(b"client-key", organisation_id, client_id))
+    return _wrap(keys, client_key, _row(b"client-key", organisation_id, client_id))
 
 
 def unwrap_client_key(keys: Keys, wrapped: bytes, *, organisation_id: uuid.UUID, client_id: uuid.UUID) -> bytes:
@@ -114,7 +153,7 @@ def unwrap_client_key(keys: Keys, wrapped: bytes, *, organisation_id: uuid.UUID,
     Unreadable
         Another row's key, another master key, or altered bytes.
     """
-    return _open(keys.wrapping, wrapped, _row(b"client-key", organisation_id, client_id))
+    return _unwrap(keys, wrapped, _row(b"client-key", organisation_id, client_id))
 
 
 def seal_external_id(client_key: bytes, text: str, *, organisation_id: uuid.UUID, client_id: uuid.UUID) -> bytes:
@@ -170,7 +209,7 @@ def open_text(
 
 def seal_webhook_secret(keys: Keys, secret: bytes, *, organisation_id: uuid.UUID, webhook_id: uuid.UUID) -> bytes:
     """The signing secret of an endpoint as it is stored: sealed with the wrapping key, bound to the endpoint's row."""
-    return _seal(keys.wrapping, secret, _row(b"webhook-secret", organisation_id, webhook_id))
+    return _wrap(keys, secret, _row(b"webhook-secret", organisation_id, webhook_id))
 
 
 def open_webhook_secret(keys: Keys, sealed: bytes, *, organisation_id: uuid.UUID, webhook_id: uuid.UUID) -> bytes:
@@ -181,12 +220,12 @@ def open_webhook_secret(keys: Keys, sealed: bytes, *, organisation_id: uuid.UUID
     Unreadable
         Another endpoint's secret, another master key, or altered bytes.
     """
-    return _open(keys.wrapping, sealed, _row(b"webhook-secret", organisation_id, webhook_id))
+    return _unwrap(keys, sealed, _row(b"webhook-secret", organisation_id, webhook_id))
 
 
 def seal_audit_key(keys: Keys, private: bytes, *, organisation_id: uuid.UUID, key_id: uuid.UUID) -> bytes:
     """The private key that signs an organisation's audit trail, sealed with the wrapping key, bound to its row."""
-    return _seal(keys.wrapping, private, _row(b"audit-key", organisation_id, key_id))
+    return _wrap(keys, private, _row(b"audit-key", organisation_id, key_id))
 
 
 def open_audit_key(keys: Keys, sealed: bytes, *, organisation_id: uuid.UUID, key_id: uuid.UUID) -> bytes:
@@ -197,7 +236,40 @@ def open_audit_key(keys: Keys, sealed: bytes, *, organisation_id: uuid.UUID, key
     Unreadable
         Another row's key, another master key, or altered bytes.
     """
-    return _open(keys.wrapping, sealed, _row(b"audit-key", organisation_id, key_id))
+    return _unwrap(keys, sealed, _row(b"audit-key", organisation_id, key_id))
+
+
+def wrap_lookup_key(keys: Keys, lookup_key: bytes, *, organisation_id: uuid.UUID) -> bytes:
+    """The key that an organisation's external identifiers are hashed with, wrapped and bound to the organisation."""
+    return _wrap(keys, lookup_key, _row(b"lookup-key", organisation_id, organisation_id))
+
+
+def unwrap_lookup_key(keys: Keys, wrapped: bytes, *, organisation_id: uuid.UUID) -> bytes:
+    """The key that an organisation's external identifiers are hashed with.
+
+    Raises
+    ------
+    Unreadable
+        Another organisation's key, another master key, or altered bytes.
+    """
+    return _unwrap(keys, wrapped, _row(b"lookup-key", organisation_id, organisation_id))
+
+
+def rewrap(keys: Keys, wrapped: bytes, *, purpose: bytes, organisation_id: uuid.UUID, row_id: uuid.UUID) -> bytes:
+    """What was wrapped under either master key, under the present one.
+
+    Raises
+    ------
+    Unreadable
+        Wrapped under neither, for another purpose or row, or altered.
+    """
+    bound_to = _row(purpose, organisation_id, row_id)
+    return _wrap(keys, _unwrap(keys, wrapped, bound_to), bound_to)
+
+
+def key_fingerprint(client_key: bytes) -> bytes:
+    """What names a client's key (SHA-256 of the key and a purpose, 32 bytes) without telling it."""
+    return hashlib.sha256(b"fathomline/1/client-key-fingerprint\0" + client_key).digest()
 
 
 def normalise_external_id(text: str) -> str:
@@ -211,13 +283,13 @@ def normalise_external_id(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
-def external_id_hash(keys: Keys, organisation_id: uuid.UUID, external_id: str) -> bytes:
-    """Keyed hash (HMAC-SHA256, 32 bytes) under which a client is found; useless without the master key.
+def external_id_hash(lookup_key: bytes, organisation_id: uuid.UUID, external_id: str) -> bytes:
+    """Keyed hash (HMAC-SHA256, 32 bytes) under which a client is found; useless without the organisation's key for it.
 
     The organisation is part of it, so the same identifier in two organisations has two unrelated hashes.
     """
     text = normalise_external_id(external_id).encode("utf-8")
-    return hmac.digest(keys.lookup, organisation_id.bytes + text, "sha256")
+    return hmac.digest(lookup_key, organisation_id.bytes + text, "sha256")
 
 
 def _row(purpose: bytes, organisation_id: uuid.UUID, client_id: uuid.UUID) -> bytes:
@@ -225,18 +297,42 @@ def _row(purpose: bytes, organisation_id: uuid.UUID, client_id: uuid.UUID) -> by
     return purpose + b"\0" + organisation_id.bytes + client_id.bytes
 
 
+def _wrap(keys: Keys, data: bytes, bound_to: bytes) -> bytes:
+    return _encrypt(keys.wrapping, data, keys.head, bound_to)
+
+
+def _unwrap(keys: Keys, wrapped: bytes, bound_to: bytes) -> bytes:
+    if wrapped[:1] == bytes([WRAPPED]):
+        for one in keys.readable:
+            if wrapped.startswith(one.head):
+                return _decrypt(one.wrapping, wrapped, HEAD_BYTES, bound_to)
+        raise Unreadable("wrapped under a master key that this service was not given")
+    if keys.previous is not None:
+        with suppress(Unreadable):
+            return _open(keys.previous.wrapping, wrapped, bound_to)
+    return _open(keys.wrapping, wrapped, bound_to)
+
+
 def _seal(key: bytes, data: bytes, bound_to: bytes) -> bytes:
-    head = bytes([VERSION])
+    return _encrypt(key, data, bytes([VERSION]), bound_to)
+
+
+def _open(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
+    if sealed[:1] not in (b"", bytes([VERSION])):
+        raise Unreadable(f"sealed with version {sealed[0]}, this service knows {VERSION}")
+    return _decrypt(key, sealed, 1, bound_to)
+
+
+def _encrypt(key: bytes, data: bytes, head: bytes, bound_to: bytes) -> bytes:
     nonce = secrets.token_bytes(NONCE_BYTES)
     return head + nonce + AESGCM(key).encrypt(nonce, data, head + bound_to)
 
 
-def _open(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
-    if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES:
+def _decrypt(key: bytes, sealed: bytes, length: int, bound_to: bytes) -> bytes:
+    """``length`` is that of the head."""
+    if len(sealed) < length + NONCE_BYTES + TAG_BYTES:
         raise Unreadable("too short to have been sealed here")
-    head, nonce, data = sealed[:1], sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
-    if head[0] != VERSION:
-        raise Unreadable(f"sealed with version {head[0]}, this service knows {VERSION}")
+    head, nonce, data = sealed[:length], sealed[length : length + NONCE_BYTES], sealed[length + NONCE_BYTES :]
     try:
         return AESGCM(key).decrypt(nonce, data, head + bound_to)
     except InvalidTag:
