@@ -7,10 +7,12 @@ new table goes into exactly one of `CLIENT_TABLES`, `SHARED` and `SYSTEM`; a tes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Final
 
 from sqlmodel import SQLModel
 
+from api.alerts.tables import AcknowledgementRow, AlertGuidanceRow, AlertRuleRow
 from api.assignments.tables import AssignmentRow, CompletionRow
 from api.audit.tables import AuditClientRow, AuditHeadRow, AuditKeyRow, AuditSealRow
 from api.authoring.tables import InstrumentDraftRow, OwnInstrumentRetirementRow, OwnInstrumentRow
@@ -28,7 +30,10 @@ __all__ = [
     "CLIENT_TABLES",
     "SHARED",
     "SYSTEM",
+    "AcknowledgementRow",
+    "AlertGuidanceRow",
     "AlertRow",
+    "AlertRuleRow",
     "AssignmentRow",
     "AuditClientRow",
     "AuditEventRow",
@@ -93,6 +98,7 @@ CLIENT_TABLES: Final[dict[str, Owned]] = {
     "score": Owned("response_id", ("response",)),
     "superseded": Owned("response_id", ("response",)),
     "alert": Owned(),
+    "alert_acknowledgement": Owned(),
     "idempotency_key": Owned("response_id", ("response",)),
     "outbox": Owned("resource_id", ("client", *_RESOURCES)),
     "webhook_delivery": Owned("resource_id", ("client", *_RESOURCES)),
@@ -104,6 +110,8 @@ CLIENT_TABLES: Final[dict[str, Owned]] = {
 
 SHARED: Final = frozenset(
     {
+        "alert_guidance",
+        "alert_rule",
         "audit_head",
         "audit_key",
         "couple",  # the id that its members share; who they are is in `couple_member`
@@ -150,4 +158,11 @@ def of_client(table: str, *, organisation: str = "$1", client: str = "$2", alias
 
 def in_order() -> list[str]:
     """The tables of clients, a table after those that its rows refer to: to write in; reversed, to remove in."""
-    return [table.name for table in SQLModel.metadata.sorted_tables if table.name in CLIENT_TABLES]
+    before = {
+        name: {key.column.table.name for key in SQLModel.metadata.tables[name].foreign_keys}
+        & CLIENT_TABLES.keys() - {name}
+        for name in sorted(CLIENT_TABLES)
+    }
+    return list(
+        TopologicalSorter({name: before[name] | set(CLIENT_TABLES[name].parents) for name in before}).static_order()
+    )

@@ -191,6 +191,18 @@ def make_recording(organisation_id: uuid.UUID, client_id: uuid.UUID, **changes: 
     return replace(made, **changes)
 
 
+async def make_alert_rows(connection: asyncpg.Connection, organisation_id: uuid.UUID, alert_id: uuid.UUID) -> None:
+    """A threshold and guidance of the organisation, and that an open alert was acknowledged, as the service writes."""
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        for statement in (
+            "insert into alert_rule values ($1, $2, 'lamp-3', 'invented', 'notice', '{}', now(), 'admin-1')",
+            "insert into alert_guidance values ($1, jsonb_build_array($2::uuid), now(), 'admin-1')",
+            "select acknowledge_alert($1, $2, now(), 'ehr-1', 'sealed', gen_random_uuid())",
+        ):
+            await connection.execute(statement, organisation_id, alert_id)
+
+
 async def make_care_rows(connection: asyncpg.Connection, organisation_id: uuid.UUID, client_id: uuid.UUID) -> None:
     """One row of a client in each table of couples, goals and work between sessions, all of one id."""
     row_id = new_id()

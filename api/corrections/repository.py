@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 import asyncpg
 
-from api.responses.recording import EPISODE_MARGIN, ResponseToRecord
+from api.responses.recording import EPISODE_MARGIN, ResponseToRecord, of_alerts
 
 Outcome = Literal["created", "replayed", "conflict", "stale", "episode_unknown", "outside_episode"]
 
@@ -49,7 +49,7 @@ class Corrected(NamedTuple):
 
 
 _VOID: Final = f"select * from void_response({', '.join(f'${n}' for n in range(1, 13))})"  # noqa: S608  - only numbered placeholders
-_AMEND: Final = f"select * from amend_response({', '.join(f'${n}' for n in range(1, 35))})"  # noqa: S608  - as above
+_AMEND: Final = f"select * from amend_response({', '.join(f'${n}' for n in range(1, 46))})"  # noqa: S608  - as above
 
 
 async def void(pool: asyncpg.Pool[asyncpg.Record], correction: Correction) -> Corrected:
@@ -89,6 +89,7 @@ async def amend(pool: asyncpg.Pool[asyncpg.Record], correction: Correction, resp
                 r.organs,
                 r.partner,
                 r.outside,
+                *of_alerts(r),
             )
         except asyncpg.PostgresError as error:
             if error.sqlstate not in _REFUSED:

@@ -34,7 +34,29 @@ class AlertToRecord(NamedTuple):
     id: uuid.UUID
     rule: str
     item: str
+    """Those that the rule looks at, separated by commas."""
     severity: str
+    kind: str = "answers"
+    scale: str | None = None
+
+
+class MayBeWorse(NamedTuple):
+    """A scale whose score is to be held against the client's baseline, and the alert if it is reliably worse."""
+
+    id: uuid.UUID
+    scale: str
+    value: float
+    beyond: float
+    """The change that has to be exceeded, in points; signed as changes for the worse are."""
+    told: str
+    """The alert as JSON, without its last members and its closing brace."""
+
+
+class Comparable(NamedTuple):
+    """Which responses to the instrument the baseline may be one of."""
+
+    versions: Sequence[int] = ()
+    variants: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +93,15 @@ class ResponseToRecord:
     """What is added to the document's flags, as JSON: for a client without these organs, for one without partner, and
     in any case.
 
-    ``flags`` is the document's last member.
+    ``flags`` is the document's last member, and ``alerts`` the one before it.
     """
     episode_id: uuid.UUID | None = None
     """Which has to be the client's, and to span the day of ``answered_at`` (UTC) within a margin."""
+    worse: Sequence[MayBeWorse] = ()
+    worse_severity: str = "notice"
+    comparable: Comparable = Comparable()
+    tail: int = 0
+    """How many characters the document has from the end of the array of alerts on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +118,7 @@ class Recorded:
     document: str | None
 
 
-_CALL = f"select * from record_response({', '.join(f'${n}' for n in range(1, 33))})"  # noqa: S608  - only numbered placeholders
+_CALL = f"select * from record_response({', '.join(f'${n}' for n in range(1, 44))})"  # noqa: S608  - only numbered placeholders
 
 
 async def record(pool: asyncpg.Pool[asyncpg.Record], response: ResponseToRecord) -> Recorded:
@@ -170,4 +197,23 @@ def _arguments(response: ResponseToRecord) -> tuple[object, ...]:
         r.outside,
         r.episode_id,
         EPISODE_MARGIN,
+        *of_alerts(r),
+    )
+
+
+def of_alerts(response: ResponseToRecord) -> tuple[object, ...]:
+    """What both functions take of alerts, besides what they took before there were several kinds."""
+    r, worse = response, response.worse
+    return (
+        [alert.kind for alert in r.alerts],
+        [alert.scale for alert in r.alerts],
+        [one.id for one in worse],
+        [one.scale for one in worse],
+        [one.value for one in worse],
+        [one.beyond for one in worse],
+        r.worse_severity,
+        [one.told for one in worse],
+        r.comparable.versions,
+        r.comparable.variants,
+        r.tail,
     )

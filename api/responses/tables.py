@@ -124,7 +124,12 @@ class ScoreRow(SQLModel, table=True):
 
 
 class AlertRow(SQLModel, table=True):
-    """A rule on the raw answers that fired and waits for a person. Only its status may change."""
+    """Something in a response that somebody has to see, and what became of that.
+
+    Its status is all that changes, by functions of the database in the transaction that says why: `superseded` with the
+    response that raised it, `acknowledged` with a row of `alert_acknowledgement`. An alert of imported answers may be
+    `historic` from the start: kept, and waiting for nobody.
+    """
 
     __tablename__ = "alert"
     __table_args__ = (
@@ -132,18 +137,44 @@ class AlertRow(SQLModel, table=True):
         ForeignKeyConstraint(["organisation_id", "client_id"], ["client.organisation_id", "client.id"]),
         Index(None, "client_id"),
         Index(None, "response_id"),
-        CheckConstraint("status in ('open', 'acknowledged')", name="status"),
+        # In the order of lists; `urgent` comes after `notice` in the alphabet too.
+        Index("ix_alert_listed", "severity", "organisation_id", "created_at", "id"),
+        Index(
+            "ix_alert_open",
+            "severity",
+            "organisation_id",
+            "created_at",
+            "id",
+            postgresql_where=text("status = 'open'"),
+        ),
+        CheckConstraint("status in ('open', 'acknowledged', 'superseded', 'historic')", name="status"),
+        CheckConstraint("kind in ('answers', 'threshold', 'worsening')", name="kind"),
+        CheckConstraint("origin in ('recorded', 'import')", name="origin"),
+        CheckConstraint("(kind = 'worsening') = (baseline_id is not null)", name="baseline_of_worsening"),
+        CheckConstraint("(kind = 'worsening') = (change is not null)", name="change_of_worsening"),
     )
 
     organisation_id: uuid.UUID = Field(primary_key=True)
     id: uuid.UUID = Field(primary_key=True)
     response_id: uuid.UUID
+    """The row of `response` that raised it: an amendment raises its own."""
     client_id: uuid.UUID
+    kind: str = Field(default="answers", sa_type=Text, sa_column_kwargs={"server_default": text("'answers'")})
+    """By a rule of the definition (`answers`), one of the organisation (`threshold`), or by change (`worsening`)."""
     rule: str = Field(sa_type=Text)
+    """Id of the definition's rule, of the row of `alert_rule`, or of the method."""
     item: str = Field(sa_type=Text)
+    """Items that the rule looks at, separated by commas."""
+    scale: str | None = Field(default=None, sa_type=Text)
+    """Of worsening, and of a rule that looks at one scale and nothing else."""
     severity: str = Field(sa_type=Text)
     status: str = Field(default="open", sa_type=Text, sa_column_kwargs={"server_default": text("'open'")})
+    origin: str = Field(default="recorded", sa_type=Text, sa_column_kwargs={"server_default": text("'recorded'")})
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
+    baseline_id: uuid.UUID | None = None
+    """Of worsening: the public id of the response that it was held against."""
+    change: float | None = None
+    """Of worsening: score less baseline, in points."""
 
 
 class IdempotencyKeyRow(SQLModel, table=True):

@@ -148,7 +148,7 @@ class TestAmend:
             " where a.organisation_id = $1 order by a.id",
             tenant.id,
         )
-        assert [tuple(row) for row in found] == [(1, "open", True), (3, "open", False)]
+        assert [tuple(row) for row in found] == [(1, "superseded", True), (3, "open", False)]
         topics = await superuser.fetch("select topic from outbox where organisation_id = $1", tenant.id)
         assert sorted(row["topic"] for row in topics) == [
             "alert.raised", "alert.raised", "response.amended", "response.amended", "response.recorded"

@@ -18,6 +18,7 @@ from api.responses.recording import AlertToRecord, record
 from tests.conftest import Tenant, Urls
 from tests.factories import (
     NOON,
+    make_alert_rows,
     make_audit_rows,
     make_care_rows,
     make_client,
@@ -36,7 +37,7 @@ APPEND_ONLY = (
     "response",
     "score",
     "superseded",
-    "superseded",
+    "alert_acknowledgement",
     "audit_event",
     "audit_seal",
     "audit_head",
@@ -128,6 +129,7 @@ async def fill(opened: Database, service: asyncpg.Connection, tenant: Tenant) ->
     alert = AlertToRecord(new_id(), "rule", "1", "high")
     recording = make_recording(tenant.id, client_id, alerts=(alert,))
     await record(opened.pool, recording)
+    await make_alert_rows(service, tenant.id, alert.id)
     assert (await void(opened.pool, make_correction(recording))).outcome == "created"
     await make_wording(service, tenant.id)
     await make_own_rows(service, tenant.id)
@@ -242,6 +244,11 @@ async def test_what_was_recorded_is_changed_by_nobody(database: Urls, table: str
         "delete from client",
         "update outbox set topic = 'x'",
         "update alert set rule = 'x'",
+        "update alert set status = 'acknowledged'",
+        "delete from alert",
+        "insert into alert_acknowledgement values (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now(), 'x')",
+        "update alert_rule set condition = '{}'",
+        "delete from alert_rule",
         "update idempotency_key set response_id = null",
     ],
 )
