@@ -21,6 +21,7 @@ from api.clients.tables import ClientRow
 from api.couples.tables import ConsentRow, CoupleRow, MembershipRow
 from api.goals.tables import GoalRow, RatingRow
 from api.organisations.tables import OrganisationRow
+from api.protocols.tables import EpisodeProtocolRow, ProtocolRow, ProtocolVersionRow, SlotRow
 from api.records.tables import AuditEventRow, OutboxRow
 from api.responses.tables import AlertRow, IdempotencyKeyRow, ResponseRow, ScoreRow, SupersededRow
 from api.webhooks.tables import WebhookDeliveryRow, WebhookRow
@@ -44,6 +45,7 @@ __all__ = [
     "CompletionRow",
     "ConsentRow",
     "CoupleRow",
+    "EpisodeProtocolRow",
     "EpisodeRow",
     "GoalRow",
     "IdempotencyKeyRow",
@@ -54,10 +56,13 @@ __all__ = [
     "OwnInstrumentRetirementRow",
     "OwnInstrumentRow",
     "Owned",
+    "ProtocolRow",
+    "ProtocolVersionRow",
     "RatingRow",
     "ResponseRow",
     "ScoreRow",
     "SessionRow",
+    "SlotRow",
     "SupersededRow",
     "WebhookDeliveryRow",
     "WebhookRow",
@@ -94,6 +99,8 @@ CLIENT_TABLES: Final[dict[str, Owned]] = {
     "goal_rating": Owned("goal_id", ("goal",)),
     "assignment": Owned(),
     "assignment_completion": Owned("assignment_id", ("assignment",)),
+    "episode_protocol": Owned(),
+    "protocol_slot": Owned(),
     "response": Owned(),
     "score": Owned("response_id", ("response",)),
     "superseded": Owned("response_id", ("response",)),
@@ -119,6 +126,8 @@ SHARED: Final = frozenset(
         "organisation",
         "own_instrument",
         "own_instrument_retirement",
+        "protocol",
+        "protocol_version",
         "webhook",
         "wording_pack",
     }

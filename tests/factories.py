@@ -238,3 +238,30 @@ def make_correction(response: ResponseToRecord, **changes: Any) -> Correction:
         event_id=new_id(),
     )
     return replace(made, **changes)
+
+
+async def make_protocol_rows(
+    connection: asyncpg.Connection, organisation_id: uuid.UUID, client_id: uuid.UUID, episode_id: uuid.UUID
+) -> uuid.UUID:
+    """A protocol, its version, that an episode follows it, and one slot, all of one id, which is given back."""
+    row_id = new_id()
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        for statement, *more in (
+            ("insert into protocol values ($1, $2, 'p', 1, null, now(), now())",),
+            ("insert into protocol_version values ($1, $2, 1, 'p', '[]', now(), 'admin-1')",),
+            (
+                "insert into episode_protocol values"
+                " ($1, $2, $3, $4, $2, 1, null, '2026-03-01', null, null, null, now(), now())",
+                client_id,
+                episode_id,
+            ),
+            (
+                "insert into protocol_slot values ($1, $2, $3, $4, $2, null, 'e', 1, 'lamp-3', null, null,"
+                " '2026-03-01', '2026-03-01', '2026-03-02', '2026-03-01', '2026-03-01', false, 1001, now(), now())",
+                client_id,
+                episode_id,
+            ),
+        ):
+            await connection.execute(statement, organisation_id, row_id, *more)
+    return row_id

@@ -25,6 +25,7 @@ from tests.factories import (
     make_correction,
     make_episode,
     make_own_rows,
+    make_protocol_rows,
     make_recording,
     make_webhook,
     make_wording,
@@ -49,6 +50,7 @@ APPEND_ONLY = (
     "couple_consent",
     "goal_rating",
     "assignment_completion",
+    "protocol_version",
 )
 
 FAULTS = """
@@ -134,7 +136,8 @@ async def fill(opened: Database, service: asyncpg.Connection, tenant: Tenant) ->
     await make_wording(service, tenant.id)
     await make_own_rows(service, tenant.id)
     await make_webhook(service, tenant.id)
-    await make_episode(service, tenant.id, client_id)
+    episode_id = await make_episode(service, tenant.id, client_id)
+    await make_protocol_rows(service, tenant.id, client_id, episode_id)
     await make_audit_rows(service, tenant.id, client_id)
     await make_care_rows(service, tenant.id, client_id)
     return client_id
