@@ -26,6 +26,8 @@ from api.charts.render import Renderer
 from api.clients.router import router as clients
 from api.corrections.router import router as corrections
 from api.couples.router import router as couples
+from api.erasure.router import gone_instead
+from api.erasure.router import router as erasure
 from api.goals.router import router as goals
 from api.health.router import router as health
 from api.lane import Lane
@@ -63,6 +65,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     wordings,
     authoring,
     audit,
+    erasure,
     webhooks,
 )
 """Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares.
@@ -103,6 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = Metrics()
     app.state.keep_refusal = keep_refusal
+    app.state.gone_instead = gone_instead
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

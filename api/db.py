@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import asyncpg
 from fastapi import Depends, Request
@@ -27,6 +27,9 @@ SQLModel.metadata.naming_convention = {
     "fk": "fk_%(table_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+RawConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+"""A connection of the driver, or one that was taken from its pool."""
 
 ORGANISATION_SETTING = "fathomline.organisation_id"
 ORGANISATION_SLUG_SETTING = "fathomline.organisation_slug"

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
+from api.erasure.problems import ClientErased
 from api.problems import (
     MEDIA_TYPE,
     BodyMalformed,
@@ -107,6 +108,8 @@ def _completed(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
                 operation = document["paths"][context.path_format].get(method.lower())
                 if operation is not None:
                     _complete(operation, required, f"{method} {context.path_format}")
+                    if context.path_format and "{client_id}" in context.path_format:
+                        _merge(operation["responses"], "410", problems(ClientErased)[410])
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for name in _FRAMEWORKS_OWN:

@@ -348,6 +348,7 @@ _DATABASE_GONE: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutting down, starting up, cancelled by a timeout
     asyncpg.InsufficientResourcesError,  # too many connections, disk or memory full
+    asyncpg.TransactionRollbackError,  # two that waited for each other, of which the server gave up one
     sqlalchemy.exc.TimeoutError,  # no connection free in the pool
 )
 
@@ -357,6 +358,13 @@ def _database_gone(error: BaseException) -> bool:
         origin = error.orig.__cause__ if error.orig is not None else None
         return error.connection_invalidated or (origin is not None and _database_gone(origin))
     return isinstance(error, _DATABASE_GONE)
+
+
+def _removed_meanwhile(error: BaseException) -> bool:
+    """Whether what a new row refers to is gone: services look for it first, so it was erased since."""
+    if isinstance(error, sqlalchemy.exc.IntegrityError):
+        return error.orig is not None and isinstance(error.orig.__cause__, asyncpg.ForeignKeyViolationError)
+    return isinstance(error, asyncpg.ForeignKeyViolationError)
 
 
 def problem_for(error: BaseException) -> Problem:
@@ -372,6 +380,8 @@ def problem_for(error: BaseException) -> Problem:
         return _Unnamed(error.status_code, error.headers)
     if _database_gone(error):
         return ServiceUnavailable("The database does not answer.")
+    if _removed_meanwhile(error):
+        return NotFound("What this belongs to was erased meanwhile.")
     return InternalError()
 
 
@@ -403,6 +413,9 @@ def _allowed(request: Request) -> str:
 
 async def _answer(request: Request, error: Exception) -> Response:
     problem = problem_for(error)
+    instead = getattr(request.app.state, "gone_instead", None)
+    if instead is not None:
+        problem = await instead(request, problem)
     keep = getattr(request.app.state, "keep_refusal", None)
     if keep is not None:
         await keep(request, problem)

@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     database_owner_url: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("FATHOMLINE_DATABASE_OWNER_URL", "DATABASE_OWNER_URL"),
-        description="The same database as the role that owns the tables; used by `fathomline migrate` only",
+        description="The same database as the role that owns the tables; used by migrate, backup and restore only",
     )
     pool_size: int = Field(default=10, ge=1, le=500, description="Connections a process keeps for ordinary requests")
     write_pool_size: int = Field(default=10, ge=1, le=500, description="Connections a process keeps for recording")
@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     idempotency_days: int = Field(
         default=30, ge=1, le=3_650, description="Days for which an idempotency key is kept at least"
     )
+    backups: tuple[Path, ...] = Field(
+        default=(), description="Folders of backups that an erasure and a new master key reach, a JSON list"
+    )
     smallest_cell: int = Field(default=11, ge=5, description="Smallest group of people that research output may show")
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=0, le=65_535, description="TCP port to listen on; 0: any free one")
@@ -117,6 +120,12 @@ class Settings(BaseSettings):
     )
     webhook_loopback: bool = Field(
         default=False, description="Development only: webhooks may go to this machine, also by http"
+    )
+    log_days: int | None = Field(
+        default=None,
+        ge=0,
+        le=36_500,
+        description="Days for which archives of the server's log and copies of its disk are kept; erasures certify it",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged")
 

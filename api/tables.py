@@ -17,10 +17,11 @@ from api.assignments.tables import AssignmentRow, CompletionRow
 from api.audit.tables import AuditClientRow, AuditHeadRow, AuditKeyRow, AuditSealRow
 from api.authoring.tables import InstrumentDraftRow, OwnInstrumentRetirementRow, OwnInstrumentRow
 from api.care.tables import EpisodeRow, SessionRow
-from api.clients.tables import ClientRow
+from api.clients.tables import ClientRow, ResearchConsentRow
 from api.couples.tables import ConsentRow, CoupleRow, MembershipRow
+from api.erasure.tables import ErasureBackupRow, ErasureCertificateRow, ErasureRow
 from api.goals.tables import GoalRow, RatingRow
-from api.organisations.tables import OrganisationRow
+from api.organisations.tables import OrganisationKeyRow, OrganisationRow
 from api.protocols.tables import EpisodeProtocolRow, ProtocolRow, ProtocolVersionRow, SlotRow
 from api.records.tables import AuditEventRow, OutboxRow
 from api.responses.tables import AlertRow, IdempotencyKeyRow, ResponseRow, ScoreRow, SupersededRow
@@ -47,10 +48,14 @@ __all__ = [
     "CoupleRow",
     "EpisodeProtocolRow",
     "EpisodeRow",
+    "ErasureBackupRow",
+    "ErasureCertificateRow",
+    "ErasureRow",
     "GoalRow",
     "IdempotencyKeyRow",
     "InstrumentDraftRow",
     "MembershipRow",
+    "OrganisationKeyRow",
     "OrganisationRow",
     "OutboxRow",
     "OwnInstrumentRetirementRow",
@@ -59,6 +64,7 @@ __all__ = [
     "ProtocolRow",
     "ProtocolVersionRow",
     "RatingRow",
+    "ResearchConsentRow",
     "ResponseRow",
     "ScoreRow",
     "SessionRow",
@@ -88,9 +94,11 @@ class Owned:
 _RESOURCES: Final = ("response", "alert", "episode", "care_session", "couple_member", "goal", "assignment")
 """What a message to a webhook may name, besides the client: a row of the client's."""
 _TRAIL: Final = "who did what to an erased record has to stay answerable; the ids in it are opaque"
+_PROOF: Final = "that somebody was erased, so that nothing brings them back unnoticed; it names nobody"
 
 CLIENT_TABLES: Final[dict[str, Owned]] = {
     "client": Owned("id"),
+    "research_consent": Owned(),
     "episode": Owned(),
     "care_session": Owned("episode_id", ("episode",)),
     "couple_member": Owned(),
@@ -109,6 +117,9 @@ CLIENT_TABLES: Final[dict[str, Owned]] = {
     "idempotency_key": Owned("response_id", ("response",)),
     "outbox": Owned("resource_id", ("client", *_RESOURCES)),
     "webhook_delivery": Owned("resource_id", ("client", *_RESOURCES)),
+    "erasure": Owned(kept=_PROOF),
+    "erasure_certificate": Owned("erasure_id", ("erasure",), kept=_PROOF),
+    "erasure_backup": Owned("erasure_id", ("erasure",), kept=_PROOF),
     "audit_client": Owned(kept=_TRAIL),
     "audit_event": Owned("id", ("audit_client",), "event_id", kept=_TRAIL),
     "audit_seal": Owned("event_id", ("audit_client",), "event_id", kept=_TRAIL),
@@ -124,6 +135,7 @@ SHARED: Final = frozenset(
         "couple",  # the id that its members share; who they are is in `couple_member`
         "instrument_draft",
         "organisation",
+        "organisation_key",
         "own_instrument",
         "own_instrument_retirement",
         "protocol",

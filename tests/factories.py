@@ -265,3 +265,46 @@ async def make_protocol_rows(
         ):
             await connection.execute(statement, organisation_id, row_id, *more)
     return row_id
+
+
+
+async def make_kept_rows(connection: asyncpg.Connection, organisation_id: uuid.UUID, client_id: uuid.UUID) -> None:
+    """An organisation's key and a client's consent to research, over any connection that may."""
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        await connection.execute(
+            "insert into organisation_key (organisation_id, lookup_wrapped) values ($1, $2) on conflict do nothing",
+            organisation_id,
+            b"\0" * 65,
+        )
+        await connection.execute(
+            "insert into research_consent (organisation_id, client_id, sequence, given, stated_on, recorded_at,"
+            " recorded_by) values ($1, $2, 1, true, now()::date, now(), 'ehr-1')",
+            organisation_id,
+            client_id,
+        )
+
+
+async def make_erasure(
+    connection: asyncpg.Connection, organisation_id: uuid.UUID, client_id: uuid.UUID | None = None
+) -> uuid.UUID:
+    """A client who was erased, with a certificate that nobody signed, over a connection of the service; the erasure."""
+    erased, erasure_id = client_id or await make_client(connection, organisation_id), new_id()
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        await connection.execute(
+            "select erase_client($1, $2, $3, now(), 'admin-1', 'asked-for', null)", organisation_id, erased, erasure_id
+        )
+        await connection.execute(
+            "insert into erasure_certificate (organisation_id, erasure_id, statement, key_id, signature)"
+            " values ($1, $2, '{}', $2, $3)",
+            organisation_id,
+            erasure_id,
+            b"\0" * 64,
+        )
+        await connection.execute(
+            "insert into erasure_backup (organisation_id, erasure_id, folder, reached_at) values ($1, $2, 'b', now())",
+            organisation_id,
+            erasure_id,
+        )
+    return erasure_id

@@ -148,17 +148,25 @@ def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
-def signed_head(head: Head, signature: bytes, public: bytes) -> dict[str, Any]:
-    """A head to be kept elsewhere: what was signed, the signature, and the public key as a JWK."""
-    jwk = {
+def public_jwk(key_id: uuid.UUID, public: bytes) -> dict[str, str]:
+    """The public half of a key as a JSON Web Key (RFC 8037)."""
+    return {
         "alg": "EdDSA",
         "crv": "Ed25519",
-        "kid": str(head.key_id),
+        "kid": str(key_id),
         "kty": "OKP",
         "use": "sig",
         "x": base64url(public),
     }
-    return {"head": head_document(head), "public_key": jwk, "signature": base64url(signature)}
+
+
+def signed_head(head: Head, signature: bytes, public: bytes) -> dict[str, Any]:
+    """A head to be kept elsewhere: what was signed, the signature, and the public key as a JWK."""
+    return {
+        "head": head_document(head),
+        "public_key": public_jwk(head.key_id, public),
+        "signature": base64url(signature),
+    }
 
 
 class HeadInvalid(ValueError):

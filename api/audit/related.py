@@ -34,6 +34,10 @@ _OWNED: Final = " union all ".join(
 
 CLIENTS_OF: Final = f"""
 select c.id from ({_OWNED}) owned (client_id)
-join client c on c.organisation_id = e.organisation_id and c.id = owned.client_id
+join lateral (
+  select o.id from client o where o.organisation_id = e.organisation_id and o.id = owned.client_id
+  union all
+  select o.client_id from erasure o where o.organisation_id = e.organisation_id and o.client_id = owned.client_id
+) c on true
 """  # noqa: S608  - nothing but the constants above
 """SQL of the ids of the clients whom the event ``e`` (a row of `audit_event`) concerns; an id of nobody is none."""

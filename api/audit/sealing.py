@@ -93,7 +93,7 @@ async def seal_batch(
     """
     given = {"organisation_id": organisation_id}
     if not await _one(
-        connection, "select pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [_lock(organisation_id)]
+        connection, "select pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [lock_of(organisation_id)]
     ):
         return None
     # Planned on empty tables, the look-ups by key could become reads of whole tables.
@@ -162,7 +162,7 @@ select least(to_timestamp(('x' || left(replace(%s::uuid::text, '-', ''), 12))::b
 """
 
 
-def _lock(organisation_id: uuid.UUID) -> str:
+def lock_of(organisation_id: uuid.UUID) -> str:
     return f"audit:{organisation_id}"
 
 

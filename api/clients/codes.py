@@ -54,6 +54,7 @@ class CodeLists(BaseModel):
     assignment_outcome: tuple[Code, ...]
     webhook_event: tuple[EventCode, ...]
     correction: tuple[Code, ...]
+    erasure_reason: tuple[Code, ...]
     gender_unstated: str = Field(description="The gender group of a client whose gender is not recorded")
 
     @model_validator(mode="after")
@@ -91,6 +92,7 @@ ASSIGNMENT_KINDS: Final = _codes(CODES.assignment_kind)
 ASSIGNMENT_OUTCOMES: Final = _codes(CODES.assignment_outcome)
 EVENTS: Final = _codes(CODES.webhook_event)
 CORRECTIONS: Final = _codes(CODES.correction)
+ERASURE_REASONS: Final = _codes(CODES.erasure_reason)
 GENDER_GROUPS: Final = {code.code: code.group for code in CODES.gender}
 
 
@@ -138,6 +140,9 @@ EndReason = Annotated[str, AfterValidator(_one_of(END_REASONS)), Field(json_sche
 Attendance = Annotated[str, AfterValidator(_one_of(ATTENDANCES)), Field(json_schema_extra={"enum": list(ATTENDANCES)})]
 Event = Annotated[str, AfterValidator(_one_of(EVENTS)), Field(json_schema_extra={"enum": list(EVENTS)})]
 Correction = Annotated[str, AfterValidator(_one_of(CORRECTIONS)), Field(json_schema_extra={"enum": list(CORRECTIONS)})]
+ErasureReason = Annotated[
+    str, AfterValidator(_one_of(ERASURE_REASONS)), Field(json_schema_extra={"enum": list(ERASURE_REASONS)})
+]
 GoalDropReason = Annotated[
     str, AfterValidator(_one_of(GOAL_DROP_REASONS)), Field(json_schema_extra={"enum": list(GOAL_DROP_REASONS)})
 ]

@@ -1,9 +1,9 @@
-"""The table of clients."""
+"""The tables of clients: the client, and what was said of research with its answers."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -46,3 +46,25 @@ class ClientRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
     updated_at: datetime = Field(sa_type=DateTime(timezone=True))
     version: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
+
+
+class ResearchConsentRow(SQLModel, table=True):
+    """That a client consented to research, or withdrew that. Append-only; the last one is what the client tells."""
+
+    __tablename__ = "research_consent"
+    __table_args__ = (
+        ForeignKeyConstraint(["organisation_id", "client_id"], ["client.organisation_id", "client.id"]),
+        CheckConstraint("sequence >= 1", name="sequence"),
+    )
+
+    organisation_id: uuid.UUID = Field(primary_key=True)
+    client_id: uuid.UUID = Field(primary_key=True)
+    sequence: int = Field(primary_key=True)
+    """Counts what was said, from 1."""
+    given: bool
+    stated_on: date
+    """The day on which it was said, or signed."""
+    text_version: str | None = Field(default=None, sa_type=Text)
+    """Which wording of the consent was put to the client: a code of the organisation's own."""
+    recorded_at: datetime = Field(sa_type=DateTime(timezone=True))
+    recorded_by: str = Field(sa_type=Text)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.db import ORGANISATION_SETTING, Database, get_database
+from api.db import ORGANISATION_SETTING, Database, RawConnection, get_database
 from api.ids import new_id
 from api.problems import request_id
 from api.records.tables import AuditEventRow
@@ -52,13 +52,17 @@ class Audit:
         Over the other pool: a request that holds one connection of a pool and waits for a second of the same could
         wait for others that do likewise.
         """
-        event = self.event(action, resource, resource_id, outcome).model_dump()
         async with self.database.pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 "select set_config($1, $2, true)", ORGANISATION_SETTING, str(self.principal.organisation_id)
             )
-            await connection.execute(_INSERT, *(event[name] for name in _COLUMNS))
+            await self.keep(connection, self.event(action, resource, resource_id, outcome))
         self.state["refusal_kept"] = True
+
+    async def keep(self, connection: RawConnection, event: AuditEventRow) -> None:
+        """Write an event in the transaction of a connection within the organisation."""
+        members = event.model_dump()
+        await connection.execute(_INSERT, *(members[name] for name in _COLUMNS))
 
 
 _COLUMNS: Final = tuple(AuditEventRow.model_fields)

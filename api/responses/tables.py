@@ -40,6 +40,8 @@ class ResponseRow(SQLModel, table=True):
             unique=True,
             postgresql_where=text("root_id is not null"),
         ),
+        # For removing an episode: without it each looks through all responses of the organisation.
+        Index(None, "episode_id", postgresql_where=text("episode_id is not null")),
         CheckConstraint("jsonb_typeof(answers) = 'object'", name="answers_object"),
     )
 
@@ -89,6 +91,7 @@ class SupersededRow(SQLModel, table=True):
             initially="DEFERRED",
             deferrable=True,
         ),
+        Index(None, "by_response_id", postgresql_where=text("by_response_id is not null")),
     )
 
     organisation_id: uuid.UUID = Field(primary_key=True)

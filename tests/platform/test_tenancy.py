@@ -24,6 +24,8 @@ from tests.factories import (
     make_client,
     make_correction,
     make_episode,
+    make_erasure,
+    make_kept_rows,
     make_own_rows,
     make_protocol_rows,
     make_recording,
@@ -38,6 +40,10 @@ APPEND_ONLY = (
     "response",
     "score",
     "superseded",
+    "research_consent",
+    "erasure",
+    "erasure_certificate",
+    "erasure_backup",
     "alert_acknowledgement",
     "audit_event",
     "audit_seal",
@@ -140,6 +146,8 @@ async def fill(opened: Database, service: asyncpg.Connection, tenant: Tenant) ->
     await make_protocol_rows(service, tenant.id, client_id, episode_id)
     await make_audit_rows(service, tenant.id, client_id)
     await make_care_rows(service, tenant.id, client_id)
+    await make_kept_rows(service, tenant.id, client_id)
+    await make_erasure(service, tenant.id)
     return client_id
 
 
@@ -253,6 +261,11 @@ async def test_what_was_recorded_is_changed_by_nobody(database: Urls, table: str
         "update alert_rule set condition = '{}'",
         "delete from alert_rule",
         "update idempotency_key set response_id = null",
+        "update organisation_key set created_at = now()",
+        "delete from organisation_key",
+        "insert into erasure values (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now(), 'x', 'x')",
+        "alter table client disable trigger not_erased",
+        "create or replace function refuse_change() returns trigger language plpgsql as 'begin return null; end'",
     ],
 )
 async def test_the_service_cannot_free_itself(service: asyncpg.Connection, statement: str) -> None:

@@ -1,0 +1,1 @@
+"""Erasing a client for good, and the certificate that says so."""
