@@ -38,6 +38,7 @@ from api.organisations.repository import find_organisation
 from api.progress.router import router as progress
 from api.query import only_known_parameters
 from api.records.refusals import keep_refusal
+from api.rescoring.router import router as rescoring
 from api.research.router import router as research
 from api.responses.router import recording
 from api.responses.router import router as responses
@@ -67,6 +68,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     audit,
     erasure,
     webhooks,
+    rescoring,
 )
 """Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares.
 The one that is asked most comes first: they are tried in this order."""

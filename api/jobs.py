@@ -25,6 +25,7 @@ from api.audit import jobs as audit
 from api.db import CONNECT_TIMEOUT, driver_url
 from api.job_database import connector_of
 from api.metrics import Metrics
+from api.rescoring import jobs as rescoring
 from api.security import crypto
 from api.settings import Settings
 from api.startup import StartupError, checked_url, derived_keys
@@ -125,7 +126,12 @@ def application(
     app = App(
         connector=connector,
         worker_defaults={
-            "additional_context": {_SETTINGS: settings, webhooks.CONTEXT: delivering, audit.CONTEXT: settings},
+            "additional_context": {
+                _SETTINGS: settings,
+                webhooks.CONTEXT: delivering,
+                audit.CONTEXT: settings,
+                rescoring.CONTEXT: rescoring.Means(url, settings),
+            },
             "concurrency": CONCURRENCY // 2 if inside else CONCURRENCY,
             "delete_jobs": "successful",
             "install_signal_handlers": False,
@@ -136,6 +142,7 @@ def application(
     for task, cron in ((forget_idempotency_keys, HOURLY), (resume_jobs, EVERY_TEN_MINUTES)):
         app.periodic(cron=cron)(app.task(name=task.__name__, pass_context=True)(task))
     audit.register(app)
+    rescoring.register(app)
     webhooks.register(app)
     return app
 
@@ -177,7 +184,7 @@ async def beside(url: str, settings: Settings, keys: crypto.Keys, metrics: Metri
 async def _run(app: App) -> None:
     asyncio.get_running_loop().set_exception_handler(_overlook)
     async with app.open_async():
-        for task in (resume_jobs.__name__, forget_idempotency_keys.__name__, audit.SWEEP):
+        for task in (resume_jobs.__name__, forget_idempotency_keys.__name__, audit.SWEEP, rescoring.SWEEP):
             await app.configure_task(task).defer_async()
         logging.logger.info("worker", state="ready")
         watching = asyncio.create_task(webhooks.watch(app), name="webhooks")

@@ -24,6 +24,7 @@ from api.goals.tables import GoalRow, RatingRow
 from api.organisations.tables import OrganisationKeyRow, OrganisationRow
 from api.protocols.tables import EpisodeProtocolRow, ProtocolRow, ProtocolVersionRow, SlotRow
 from api.records.tables import AuditEventRow, OutboxRow
+from api.rescoring.tables import RescoredRow, RescoringEffectRow, RescoringRow
 from api.responses.tables import AlertRow, IdempotencyKeyRow, ResponseRow, ScoreRow, SupersededRow
 from api.webhooks.tables import WebhookDeliveryRow, WebhookRow
 from api.wordings.tables import WordingPackRow
@@ -64,6 +65,9 @@ __all__ = [
     "ProtocolRow",
     "ProtocolVersionRow",
     "RatingRow",
+    "RescoredRow",
+    "RescoringEffectRow",
+    "RescoringRow",
     "ResearchConsentRow",
     "ResponseRow",
     "ScoreRow",
@@ -112,6 +116,7 @@ CLIENT_TABLES: Final[dict[str, Owned]] = {
     "response": Owned(),
     "score": Owned("response_id", ("response",)),
     "superseded": Owned("response_id", ("response",)),
+    "rescored": Owned("response_id", ("response",)),
     "alert": Owned(),
     "alert_acknowledgement": Owned(),
     "idempotency_key": Owned("response_id", ("response",)),
@@ -140,6 +145,8 @@ SHARED: Final = frozenset(
         "own_instrument_retirement",
         "protocol",
         "protocol_version",
+        "rescoring",
+        "rescoring_effect",
         "webhook",
         "wording_pack",
     }

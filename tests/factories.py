@@ -267,6 +267,37 @@ async def make_protocol_rows(
     return row_id
 
 
+async def make_rescoring(
+    connection: asyncpg.Connection, organisation_id: uuid.UUID, response_id: uuid.UUID | None = None, **changes: Any
+) -> uuid.UUID:
+    """A run that is done and counts, with one score, over any connection that may; its id."""
+    row: dict[str, Any] = {
+        "organisation_id": organisation_id,
+        "id": new_id(),
+        "instrument": "lamp-3",
+        "from_version": 1,
+        "to_version": 2,
+        "to_checksum": "1" * 64,
+        "reason": "invented",
+        "dry_run": False,
+        "requested_by": "admin-1",
+        "created_at": NOON,
+        "state": "done",
+    } | changes
+    names = ", ".join(row)
+    places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        await connection.execute(f"insert into rescoring ({names}) values ({places})", *row.values())  # noqa: S608  - names from tests
+        for statement in (
+            "insert into rescoring_effect values ($1, $2, 'applied', now(), 'admin-1')",
+            "insert into rescored values ($1, $3, $2, 'total', 9, 'complete', true)",
+        ):
+            more = [response_id or new_id()] if "$3" in statement else []
+            await connection.execute(statement, organisation_id, row["id"], *more)
+    rescoring_id: uuid.UUID = row["id"]
+    return rescoring_id
+
 
 async def make_kept_rows(connection: asyncpg.Connection, organisation_id: uuid.UUID, client_id: uuid.UUID) -> None:
     """An organisation's key and a client's consent to research, over any connection that may."""

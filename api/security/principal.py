@@ -30,7 +30,7 @@ ROLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "admin": _READ_CARE
         | _WRITE_CARE
         | {"research:read", "licences:read", "wordings:write", "instruments:write", "audit:read"}
-        | {"webhooks:read", "webhooks:write", "clients:erase"},
+        | {"webhooks:read", "webhooks:write", "rescorings:read", "rescorings:write", "clients:erase"},
     }
 )
 """Role to scopes. Researchers reach nothing but research output."""

@@ -29,6 +29,7 @@ from tests.factories import (
     make_own_rows,
     make_protocol_rows,
     make_recording,
+    make_rescoring,
     make_webhook,
     make_wording,
 )
@@ -44,6 +45,8 @@ APPEND_ONLY = (
     "erasure",
     "erasure_certificate",
     "erasure_backup",
+    "rescored",
+    "rescoring_effect",
     "alert_acknowledgement",
     "audit_event",
     "audit_seal",
@@ -146,6 +149,7 @@ async def fill(opened: Database, service: asyncpg.Connection, tenant: Tenant) ->
     await make_protocol_rows(service, tenant.id, client_id, episode_id)
     await make_audit_rows(service, tenant.id, client_id)
     await make_care_rows(service, tenant.id, client_id)
+    await make_rescoring(service, tenant.id)
     await make_kept_rows(service, tenant.id, client_id)
     await make_erasure(service, tenant.id)
     return client_id

@@ -1,0 +1,1 @@
+"""Re-scoring: scores by a corrected definition, added beside those that were recorded."""
