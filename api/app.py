@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 import api.logging
 from api import problems
+from api.alerts.settings import OrganisationAlerts
 from api.assignments.router import router as assignments
 from api.audit.router import router as audit
 from api.authoring.router import YAML_PATH as DRAFTS
@@ -130,6 +131,7 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     own = OwnInstruments(database.pool)
     stack.callback(own.close)
     app.state.library = Library(own)
+    app.state.alerts = OrganisationAlerts(database.pool)
     app.state.authoring = Lane("authoring", most=MOST_CHECKS, most_of_one=MOST_CHECKS_OF_ONE)
     stack.callback(app.state.authoring.close)
     app.state.reading = Lane("reading", most=MOST_READ, most_of_one=MOST_READ_OF_ONE)

@@ -134,6 +134,12 @@ _MODELS.update(
 )
 
 
+def only_scale(condition: Condition) -> str | None:
+    """The scale that a condition looks at, if it looks at one and at nothing else."""
+    names = {leaf.scale if isinstance(leaf, ScaleCondition) else None for leaf in leaves(condition)}
+    return names.pop() if len(names) == 1 else None
+
+
 def leaves(condition: Condition) -> Iterator[ItemCondition | ScaleCondition | CountCondition]:
     """Every comparison in a condition, in the order of the definition."""
     match condition:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from instruments.items import GATE, RATING
 from instruments.schema import Instrument
+from scoring.alerts import Tests
 from scoring.answers import checked, whole
 from scoring.block import Block, Floats, Workspace, tables_of
 from scoring.errors import CellFault, InvalidAnswers, InvalidFrame
@@ -71,11 +72,12 @@ def score_frame(instrument: Instrument, frame: pd.DataFrame, *, variant: str | N
 
 
 def evaluate_frame(
-    instrument: Instrument, frame: pd.DataFrame, *, variant: str | None = None, alerts: bool = False
+    instrument: Instrument, frame: pd.DataFrame, *, variant: str | None = None, alerts: bool = False, added: Tests = ()
 ) -> FrameResult:
     """Like ``score_frame``, but rows with faults are left without scores (status missing) and reported.
 
-    With ``alerts`` it also says which alert rules hold where; they hold nowhere in rows with faults.
+    With ``alerts`` it also says which alert rules hold where, the definition's and those ``added`` (as compiled by
+    :func:`scoring.alerts.compile_rules`); they hold nowhere in rows with faults.
     """
     plan = plan_of(instrument, variant)
     _refuse_unclear_columns(plan, frame.columns)
@@ -88,7 +90,8 @@ def evaluate_frame(
     caseness = {name: (np.empty(n, np.bool_), np.empty(n, np.bool_)) for name, _ in plan.caseness}
     flags: npt.NDArray[Any] = np.zeros(n, np.int32 if len(plan.validity) < 32 else np.int64)
     refused = np.zeros(n, np.bool_)
-    alarms = {alert.id: np.zeros(n, np.bool_) for alert, _ in plan.alerts} if alerts else {}
+    asked = (*plan.alerts, *added) if alerts else ()
+    alarms = {alert.id: np.zeros(n, np.bool_) for alert, _ in asked}
     faults: list[CellFault] = []
     for start in range(0, n, BLOCK):
         rows = slice(start, min(start + BLOCK, n))
@@ -107,9 +110,8 @@ def evaluate_frame(
             caseness[name][0][rows], caseness[name][1][rows] = sure, sure != possible
         for bit, (_, test) in enumerate(plan.validity):
             flags[rows] |= test.over(block)[0].astype(flags.dtype) << bit
-        if alerts:
-            for alert, test in plan.alerts:
-                alarms[alert.id][rows] = test.over(block)[0] & ~refused[rows]
+        for alert, test in asked:
+            alarms[alert.id][rows] = test.over(block)[0] & ~refused[rows]
 
     out: dict[str, object] = {}
     for scale in plan.scales:

@@ -10,16 +10,15 @@ agree to the last bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from graphlib import TopologicalSorter
 from operator import itemgetter
 from typing import Any, Protocol
 
-from instruments.conditions import Condition, ItemCondition, ScaleCondition, leaves
+from instruments.conditions import Condition, ItemCondition, ScaleCondition, leaves, only_scale
 from instruments.items import GATE, RATING, TwoStep
-from instruments.schema import Alert as AlertRule
 from instruments.schema import Instrument, Item, ScaleRule
 from scoring.errors import PlanError, UnknownVariant
 from scoring.logic import Test, compile_condition, exact
@@ -145,7 +144,11 @@ def _compile(instrument: Instrument, variant: str) -> Plan:
         caseness=tuple((rule.id, test(rule)) for rule in held(instrument.caseness, variant)),
         validity=tuple((Flag(v.id, v.meaning, v.scales, v.suppress), test(v)) for v in validity),
         alerts=tuple(
-            (AlertResult(a.id, a.meaning, a.severity, _items_of(a, forms, compiled)), test(a)) for a in alerts
+            (
+                AlertResult(a.id, a.meaning, a.severity, items_of(a.when, item_plans, compiled), only_scale(a.when)),
+                test(a),
+            )
+            for a in alerts
         ),
         position={item.id: index for index, item in enumerate(forms)},
         takes={name: taken for index, item in enumerate(item_plans) for name, taken in _takes(index, item)},
@@ -166,10 +169,10 @@ def _names_differ(instrument: Instrument) -> None:
         )
 
 
-def _items_of(alert: AlertRule, items: Sequence[Item], compiled: dict[str, ScalePlan]) -> tuple[str, ...]:
-    """Each item that an alert looks at, once; of a scale, those that it is made of."""
+def items_of(when: Condition, items: Sequence[ItemPlan], compiled: Mapping[str, ScalePlan]) -> tuple[str, ...]:
+    """Each item that a condition looks at, once; of a scale, those that it is made of."""
     names: list[str] = []
-    for leaf in leaves(alert.when):
+    for leaf in leaves(when):
         match leaf:
             case ScaleCondition():
                 names += [items[place].id for place in compiled[leaf.scale].leaves]

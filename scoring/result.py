@@ -90,6 +90,8 @@ class AlertResult:
     meaning: str
     severity: str
     items: tuple[str, ...]
+    scale: str | None = None
+    """The scale that the rule looks at, if it looks at one and at nothing else."""
 
     def document(self) -> dict[str, Any]:
         """The alert as plain data."""

@@ -121,6 +121,24 @@ class Library:
             return instruments.catalogue().versions.get(code, ())
         return tuple(sorted(found.version for found in await self.own.versions(organisation_id, code)))
 
+    async def comparable(self, organisation_id: uuid.UUID, instrument: Instrument) -> tuple[int, ...]:
+        """Versions whose scores may be put beside one's: itself, and each that either declares comparable.
+
+        What is declared holds both ways, but is not carried on: as progress has it. Of own instruments, by the versions
+        that there were at most some seconds ago.
+        """
+        code, version = instrument.code, instrument.version
+        if not code.startswith(OWN_PREFIX):
+            kept: tuple[int, ...] | None = instrument.compiled.get(_COMPARABLE)
+            if kept is None:
+                known = instruments.catalogue().versions.get(code, ())
+                later = [instruments.load(code, other) for other in known if other > version]
+                kept = instrument.compiled[_COMPARABLE] = _beside(instrument, later)
+            return kept
+        own = (await self.own.all(organisation_id)).get(code, ())
+        later = [await self.own.definition(organisation_id, code, other) for other in own if other.version > version]
+        return _beside(instrument, later)
+
     async def published(self, organisation_id: uuid.UUID, code: str) -> list[OwnVersion]:
         """Each version of a code with the checksum of its definition, oldest first. Shipped ones are never retired."""
         if not code.startswith(OWN_PREFIX):
@@ -154,6 +172,18 @@ class Library:
                     if found.version in wanted
                 }
         return Shelf(own)
+
+
+_COMPARABLE: Final = ("comparable",)
+
+
+def _beside(instrument: Instrument, later: Iterable[Instrument]) -> tuple[int, ...]:
+    """Only later versions can declare this one comparable: what a version declares is earlier than it."""
+    declared = {one.version for one in instrument.comparable_with}
+    of_later = {
+        one.version for one in later if any(other.version == instrument.version for other in one.comparable_with)
+    }
+    return tuple(sorted({instrument.version} | declared | of_later))
 
 
 def _newest(known: Sequence[OwnVersion]) -> OwnVersion | None:

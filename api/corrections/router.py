@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Response
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
 from fastapi import Request as HttpRequest
 
+from api.alerts.settings import alerts_of
 from api.catalogue.library import LibraryDep
 from api.conditional import IfMatch, etag
 from api.corrections import schemas
@@ -53,7 +54,7 @@ _PROBLEMS: Final = (
 def _corrections(
     request: HttpRequest, principal: Writer, session: SessionDep, audit: AuditDep, library: LibraryDep
 ) -> Corrections:
-    return Corrections(responses_of(request, principal, session, audit, library))
+    return Corrections(responses_of(request, principal, session, audit, library), alerts_of(request))
 
 
 def _key(
@@ -125,10 +126,12 @@ async def void(
     response_model=schemas.HistoryRead,
     responses=problems(NotFound, RequestInvalid) | {200: {"headers": ETAG}},
 )
-async def versions(response_id: uuid.UUID, responses: ResponsesDep, response: Response) -> dict[str, Any]:
+async def versions(
+    request: HttpRequest, response_id: uuid.UUID, responses: ResponsesDep, response: Response
+) -> dict[str, Any]:
     """The history of a response, oldest version first: when each came about, by whom, and why."""
-    found, revision = await Corrections(responses).history(response_id)
-    response.headers["ETag"] = etag(revision)
+    found, tag = await Corrections(responses, alerts_of(request)).history(response_id)
+    response.headers["ETag"] = etag(tag)
     return found
 
 
@@ -142,6 +145,9 @@ async def version(
     response_id: uuid.UUID,
     revision: Annotated[int, Path(ge=1, le=MOST_REVISIONS)],
     responses: ResponsesDep,
+    rescoring: Annotated[
+        uuid.UUID | None, Query(description="With the scores of this run, in place of the recorded ones")
+    ] = None,
 ) -> Response:
     """One version as it was recorded, with its answers; `current` and `superseded` say whether it still holds."""
-    return Response(await responses.version(response_id, revision), media_type="application/json")
+    return Response(await responses.version(response_id, revision, rescoring), media_type="application/json")

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 import orjson
 
+from api.alerts.settings import OrganisationAlerts
 from api.conditional import etag, require_match
 from api.corrections import repository
 from api.corrections.repository import Corrected, Correction
 from api.corrections.schemas import ResponseAmend, ResponseVoidRequest
 from api.ids import new_id
 from api.problems import IdempotencyKeyReused, NotFound, PreconditionFailed, PreconditionRequired, RequestInvalid
+from api.responses import rescored
 from api.responses import service as responses
 from api.responses.idempotency import fingerprint
 from api.responses.recording import EPISODE_MARGIN, recorded_before
@@ -65,6 +67,7 @@ class Corrections:
     """Corrections of one organisation's responses, for one request."""
 
     responses: Responses
+    alerts: OrganisationAlerts
 
     async def amend(self, body: ResponseAmend, request: Request) -> Answered:
         """Put a response right: score what it should have said, and let that hold from now on.
@@ -80,7 +83,7 @@ class Corrections:
             return kept
         audit = self.responses.audit
         instrument = await self.responses.library.of_body(
-            audit.principal.organisation_id, kept.instrument, body.version or kept.instrument_version
+            audit.principal.organisation_id, kept.instrument, body.version or kept.scored_version
         )
         prepared = responses.prepare(
             audit.principal,
@@ -90,6 +93,8 @@ class Corrections:
             request_hash=request.hash,
             request_id=audit.request_id,
             amends=kept,
+            settings=await self.alerts.of(audit.principal.organisation_id),
+            versions=await self.responses.library.comparable(audit.principal.organisation_id, instrument),
         )
         correction = await self._correction(kept, body, request, prepared.recorded_at)
         done = await repository.amend(audit.database.pool, correction, prepared)
@@ -114,8 +119,8 @@ class Corrections:
             return await self._not_made(done, request)
         return await self._void_document(kept.row_id)
 
-    async def history(self, response_id: uuid.UUID) -> tuple[dict[str, Any], int]:
-        """All versions of a response, without their content, and the revision of the last.
+    async def history(self, response_id: uuid.UUID) -> tuple[dict[str, Any], str]:
+        """All versions of a response, without their content, and what the entity tag of the last holds.
 
         Raises
         ------
@@ -130,10 +135,15 @@ class Corrections:
         corrected = any(one.superseded for one in found)
         reasons = await self.responses.reasons(found[0].client_id) if corrected else None
         versions = [_version(one, before, reasons) for before, one in zip((None, *found), found, strict=False)]
+        for entry, one in zip(versions, found, strict=True):
+            runs = await self.responses.repository.runs(one.row_id)
+            entry["scorings"] = [
+                *rescored.scorings(one.instrument_version, one.definition_checksum, one.recorded_at, runs)
+            ]
         if found[-1].void:
             versions.append(_void_version(found[-1], reasons))
         newest = {"client_id": found[-1].client_id, "instrument": found[-1].instrument, "revision": len(versions)}
-        return {"id": response_id, **newest, "versions": versions}, len(versions)
+        return {"id": response_id, **newest, "versions": versions}, found[-1].tag
 
     async def _to_correct(self, request: Request) -> Kept | Answered:
         """The version that holds and was meant; or what an earlier request with the same key was answered with."""
@@ -154,7 +164,7 @@ class Corrections:
             await audit.refused(request.action, "response", request.response_id, "no-precondition")
             raise PreconditionRequired("Send If-Match with the ETag of the response that is meant.")
         try:
-            require_match(request.if_match, etag(kept.revision + kept.void))
+            require_match(request.if_match, etag(kept.tag))
         except PreconditionFailed:
             await audit.refused(request.action, "response", request.response_id, "stale")
             raise
@@ -230,7 +240,7 @@ def _amended(kept: Kept, body: ResponseAmend) -> ResponseCreate:
     return ResponseCreate.model_construct(
         client_id=kept.client_id,
         instrument=kept.instrument,
-        version=body.version or kept.instrument_version,
+        version=body.version or kept.scored_version,
         variant=body.variant or kept.variant,
         answered_at=body.answered_at or kept.answered_at,
         answers=orjson.loads(kept.answers) if body.answers is None else body.answers,
@@ -261,6 +271,7 @@ def _void_version(last: Kept, reasons: Reasons | None) -> dict[str, Any]:
         "status": "entered-in-error",
         "at": last.superseded.at,
         "by": last.superseded.by,
+        "scorings": [],
     }
 
 

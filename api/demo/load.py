@@ -15,11 +15,12 @@ import asyncpg
 import orjson
 
 import instruments
-from api.clients.tables import ClientRow
+from api.clients.tables import ClientRow, ResearchConsentRow
 from api.db import ORGANISATION_SETTING, ORGANISATION_SLUG_SETTING
 from api.demo.clinic import Clinic, OrganisationPlan
 from api.demo.invented import add_invented
 from api.demo.people import Form, Person, made_id, people
+from api.organisations.keys import lookup_key
 from api.records.tables import AuditEventRow
 from api.responses.recording import ResponseToRecord, record_many
 from api.responses.schemas import ResponseCreate
@@ -97,8 +98,11 @@ async def _write(
                 "name an empty data folder with FATHOMLINE_DATA"
             )
         return False
-    clients = [_client(keys, organisation_id, person) for person in invented]
+    hashed_with = await lookup_key(connection, keys, organisation_id)
+    clients = [_client(keys, hashed_with, organisation_id, person) for person in invented]
     await connection.executemany(_insert(ClientRow), [_values(row) for row in clients])
+    consents = [_consent(row) for row in clients if row.research_consent]
+    await connection.executemany(_insert(ResearchConsentRow), [_values(row) for row in consents])
     events = [_created(organisation_id, clinic, person) for person in invented]
     await connection.executemany(_insert(AuditEventRow), [_values(row) for row in events])
     principal = Principal(organisation_id, plan.slug, SUBJECT, "ehr", ROLES["ehr"])
@@ -151,7 +155,15 @@ def as_recorded(principal: Principal, person: Person, form: Form) -> ResponseToR
     )
     recorded_at = form.answered_at + _TYPING
     instrument = instruments.load(body.instrument)
-    prepared = prepare(principal, body, instrument, key=None, request_hash=b"", request_id=f"demo-{form.id}")
+    prepared = prepare(
+        principal,
+        body,
+        instrument,
+        key=None,
+        request_hash=b"",
+        request_id=f"demo-{form.id}",
+        make_id=lambda label: made_id(recorded_at, form.id, label),
+    )
     document = orjson.loads(prepared.document) | {"id": form.id, "recorded_at": recorded_at}
     return replace(
         prepared,
@@ -159,16 +171,15 @@ def as_recorded(principal: Principal, person: Person, form: Form) -> ResponseToR
         event_id=made_id(recorded_at, form.id, "event"),
         recorded_at=recorded_at,
         document=orjson.dumps(document, option=orjson.OPT_UTC_Z).decode("utf-8"),
-        alerts=[alert._replace(id=made_id(recorded_at, form.id, alert.rule)) for alert in prepared.alerts],
     )
 
 
-def _client(keys: crypto.Keys, organisation_id: uuid.UUID, person: Person) -> ClientRow:
+def _client(keys: crypto.Keys, hashed_with: bytes, organisation_id: uuid.UUID, person: Person) -> ClientRow:
     key = crypto.new_client_key()
     return ClientRow(
         organisation_id=organisation_id,
         id=person.id,
-        external_id_hash=crypto.external_id_hash(keys.lookup, organisation_id, person.external_id),
+        external_id_hash=crypto.external_id_hash(hashed_with, organisation_id, person.external_id),
         external_id_sealed=crypto.seal_external_id(
             key, person.external_id, organisation_id=organisation_id, client_id=person.id
         ),
@@ -181,6 +192,18 @@ def _client(keys: crypto.Keys, organisation_id: uuid.UUID, person: Person) -> Cl
         created_at=person.created_at,
         updated_at=person.created_at,
         version=1,
+    )
+
+
+def _consent(client: ClientRow) -> ResearchConsentRow:
+    return ResearchConsentRow(
+        organisation_id=client.organisation_id,
+        client_id=client.id,
+        sequence=1,
+        given=True,
+        stated_on=client.created_at.date(),
+        recorded_at=client.created_at,
+        recorded_by=SUBJECT,
     )
 
 
@@ -199,11 +222,11 @@ def _created(organisation_id: uuid.UUID, clinic: Clinic, person: Person) -> Audi
     )
 
 
-def _insert(table: type[ClientRow] | type[AuditEventRow]) -> str:
+def _insert(table: type[ClientRow] | type[ResearchConsentRow] | type[AuditEventRow]) -> str:
     columns = list(table.model_fields)
     placeholders = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
     return f"insert into {table.__tablename__} ({', '.join(columns)}) values ({placeholders})"  # noqa: S608  - names only
 
 
-def _values(row: ClientRow | AuditEventRow) -> list[object]:
+def _values(row: ClientRow | ResearchConsentRow | AuditEventRow) -> list[object]:
     return [getattr(row, name) for name in type(row).model_fields]  # model_dump puts what was left out last

@@ -99,7 +99,7 @@ class ResponseToRecord:
     """Which has to be the client's, and to span the day of ``answered_at`` (UTC) within a margin."""
     worse: Sequence[MayBeWorse] = ()
     worse_severity: str = "notice"
-    comparable: Comparable = Comparable()
+    comparable: Comparable = Comparable()  # noqa: RUF009  - it never changes
     tail: int = 0
     """How many characters the document has from the end of the array of alerts on."""
 

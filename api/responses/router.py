@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
+from api.alerts.settings import alerts_of
 from api.catalogue.library import InstrumentRetired, LibraryDep, library_of
 from api.conditional import etag
 from api.db import SessionDep, get_database
@@ -136,6 +137,7 @@ async def record_response(request: Request) -> Response:
         if before is None:
             raise
         return await _not_created(request, before, body.client_id)
+    library, organisation_id = library_of(request), principal.organisation_id
     response = service.prepare(
         principal,
         body,
@@ -143,6 +145,8 @@ async def record_response(request: Request) -> Response:
         key=key,
         request_hash=request_hash,
         request_id=state["request_id"],
+        settings=await alerts_of(request).of(organisation_id),
+        versions=await library.comparable(organisation_id, instrument),
     )
     recorded = await record(pool, response)
     if recorded.outcome != "created":
@@ -212,10 +216,12 @@ ResponsesDep = Annotated[service.Responses, Depends(_responses)]
 async def read(response_id: uuid.UUID, responses: ResponsesDep) -> Response:
     """What a response says now: byte for byte what recording it was answered with, or its last amendment.
 
+    Once a run has scored it anew, with the scores of that run; `rescoring` names it, and where the recorded ones are.
+
     One that was entered in error says so, by `status`, and has neither scores nor answers.
     """
-    text, revision = await responses.document(response_id)
-    return Response(text, media_type="application/json", headers={"ETag": etag(revision)})
+    text, tag = await responses.document(response_id)
+    return Response(text, media_type="application/json", headers={"ETag": etag(tag)})
 
 
 @router.get(

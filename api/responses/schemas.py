@@ -15,7 +15,7 @@ from pydantic import (
     StrictStr,
 )
 
-from api.catalogue.schemas import ANSWERS_SCHEMA, ProvenanceRead, ResultRead
+from api.catalogue.schemas import ANSWERS_SCHEMA, AlertRead, ProvenanceRead, ResultRead
 from api.clients.codes import Setting
 from api.responses.recording import EPISODE_MARGIN
 from api.times import PastTime
@@ -65,9 +65,30 @@ class SupersededRead(CorrectionRead):
     status: Literal["amended", "entered-in-error"] = Field(description="Of that version")
 
 
+class AlertRaised(AlertRead):
+    """An alert of the response, as it was when that was recorded; `/v1/alerts/{id}` says what became of it.
+
+    In responses that were recorded before alerts had ids of their own, `id` is the rule's and the other members are
+    absent.
+    """
+
+    id: str = Field(description="Of the alert, in /v1/alerts and in webhooks")
+    kind: Literal["answers", "threshold", "worsening"] | None = Field(
+        default=None,
+        description="By a rule of the definition, by one of the organisation, or by change beyond measurement error",
+    )
+    rule: str | None = Field(default=None, description="Id of the rule; of worsening, the method")
+    scale: str | None = Field(default=None, description="Of worsening, and of a rule that looks at one scale only")
+    status: Literal["open", "historic"] | None = Field(default=None, description="That it began with")
+    guidance: str | None = Field(default=None, description="What the organisation has to say about such alerts")
+    baseline_response_id: uuid.UUID | None = Field(default=None, description="Of worsening: what it was held against")
+    change: float | None = Field(default=None, description="Of worsening: score less baseline, in points")
+
+
 class ResponseRead(ResultRead):
     """A response as it was recorded: scores with all they rest on."""
 
+    alerts: list[AlertRaised]  # type: ignore[assignment]  # a list of more than a result has, and never appended to
     id: uuid.UUID
     client_id: uuid.UUID
     episode_id: uuid.UUID | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,20 +11,25 @@ from typing import Any
 import orjson
 
 import scoring
+from api.alerts.raising import SEVERITY_OF_WORSENING, MakeId, Raised, fresh, may_be_worse, raised
+from api.alerts.settings import NOTHING, AlertSettings
 from api.catalogue import service as catalogue
 from api.catalogue.library import Library
 from api.ids import new_id
 from api.paging import decode_cursor, encode_cursor
 from api.problems import NotFound, Problem
 from api.records.audit import Audit
-from api.responses.recording import AlertToRecord, ResponseToRecord, ScoreToRecord
+from api.responses import rescored
+from api.responses.recording import Comparable, ResponseToRecord, ScoreToRecord
 from api.responses.repository import Kept, ResponseRepository, Wanted
+from api.responses.rescored import Rescored, Stored
 from api.responses.schemas import ResponseCreate
 from api.responses.situation import situation_of
 from api.responses.versions import Reasons, as_it_stands, as_void
 from api.security import crypto
 from api.security.principal import Principal
-from instruments import Instrument
+from instruments import Instrument, UnknownInstrument
+from scoring.worsening import alike
 
 UNKNOWN = "There is no such response."
 UNKNOWN_CLIENT = "There is no such client."
@@ -46,10 +52,20 @@ def prepare(
     request_hash: bytes,
     request_id: str,
     amends: Kept | None = None,
+    settings: AlertSettings = NOTHING,
+    versions: Sequence[int] | None = None,
+    make_id: MakeId = fresh,
 ) -> ResponseToRecord:
     """Score a form by the definition that it names, and make all that is to be written of it.
 
     One that ``amends`` a version keeps the public id, and is later even if a clock was set back.
+
+    Parameters
+    ----------
+    settings
+        The organisation's thresholds and guidance.
+    versions
+        Those of the instrument whose scores may be put beside this one's; by default its own version alone.
 
     Raises
     ------
@@ -62,7 +78,9 @@ def prepare(
     response_id, now = new_id(), datetime.now(UTC)
     if amends is not None:
         now = max(now, amends.recorded_at + timedelta(microseconds=1))
-    document = document_of(body, result, instrument, response_id if amends is None else amends.id, now)
+    found = raised(settings, instrument, result, body.answers, make_id=make_id)
+    worse = may_be_worse(settings, instrument, result, make_id=make_id)
+    document = document_of(body, result, instrument, response_id if amends is None else amends.id, now, found)
     outside = situation_of(instrument, body.partnered, body.active)
     return ResponseToRecord(
         organisation_id=principal.organisation_id,
@@ -85,18 +103,33 @@ def prepare(
         document=orjson.dumps(document, default=str, option=_JSON).decode("utf-8"),
         valid=result.valid,
         scores=[ScoreToRecord(scale, score.value, score.status, score.valid) for scale, score in result.scores.items()],
-        alerts=[AlertToRecord(new_id(), alert.id, ",".join(alert.items), alert.severity) for alert in result.alerts],
+        alerts=found.alerts,
         organs=outside.organs,
         partner=outside.partner,
         outside=outside.flags,
         episode_id=body.episode_id,
+        worse=worse,
+        worse_severity=SEVERITY_OF_WORSENING,
+        comparable=Comparable(versions or (instrument.version,), alike(instrument, result.variant)),
+        tail=len(orjson.dumps(document["flags"]).decode("utf-8")) + len('],"flags":}') if worse else 0,
     )
 
 
 def document_of(
-    body: ResponseCreate, result: scoring.Result, instrument: Instrument, response_id: uuid.UUID, recorded_at: datetime
+    body: ResponseCreate,
+    result: scoring.Result,
+    instrument: Instrument,
+    response_id: uuid.UUID,
+    recorded_at: datetime,
+    found: Raised | None = None,
 ) -> dict[str, Any]:
-    """What is kept of a response as a whole, and answered. Its flags come last: some are added by the client's row."""
+    """What is kept of a response as a whole, and answered.
+
+    Alerts and flags come last: the database adds to both, by what there is of the client. Without alerts that were
+    ``found`` they are those by the definition's rules, with new ids.
+    """
+    if found is None:
+        found = raised(NOTHING, instrument, result, body.answers)
     document = {
         "id": response_id,
         "client_id": body.client_id,
@@ -110,8 +143,12 @@ def document_of(
         **result.document(),
         "provenance": catalogue.provenance(instrument),
     }
-    document["flags"] = document.pop("flags")
-    return document
+    del document["alerts"], document["flags"]
+    return document | {
+        "alerts_undecided": found.undecided,
+        "alerts": found.told,
+        "flags": [flag.document() for flag in result.flags],
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +160,8 @@ class Responses:
     library: Library
     keys: crypto.Keys
 
-    async def document(self, response_id: uuid.UUID) -> tuple[str, int]:
-        """The JSON text of what a response says now, and its revision.
+    async def document(self, response_id: uuid.UUID) -> tuple[str, str]:
+        """The JSON text of what a response says now, and what its entity tag holds.
 
         Raises
         ------
@@ -136,26 +173,48 @@ class Responses:
             raise await self._unknown("read", response_id)
         self.audit.record(self.repository.session, "read", "response", response_id)
         if kept.void:
-            return as_void(kept, await self.reasons(kept.client_id)), kept.revision + 1
-        return as_it_stands(kept, None), kept.revision
+            return as_void(kept, await self.reasons(kept.client_id)), kept.tag
+        (current,) = await self._scored([kept])
+        return as_it_stands(current, None), kept.tag
 
-    async def version(self, response_id: uuid.UUID, revision: int) -> str:
+    async def version(self, response_id: uuid.UUID, revision: int, rescoring: uuid.UUID | None = None) -> str:
         """The JSON text of one version, with its answers; of the void one without.
+
+        With its recorded scores, or with those of a run.
 
         Raises
         ------
         NotFound
-            No such response in this organisation, or no such version of it.
+            No such response in this organisation, or no such version of it, or it was not scored by such a run.
         """
         versions = await self.repository.versions(response_id)
         kept = next((one for one in versions if one.revision == revision), None)
         void = kept is None and bool(versions) and versions[-1].void and revision == versions[-1].revision + 1
-        if kept is None and not void:
+        run = None
+        if kept is not None and rescoring is not None:
+            run = next((one for one in await self.repository.runs(kept.row_id) if one.id == rescoring), None)
+        if (kept is None and not void) or (rescoring is not None and run is None):
             raise await self._unknown("read-version", response_id)
         self.audit.record(self.repository.session, "read-version", "response", response_id)
         if kept is None:
             return as_void(versions[-1], await self.reasons(versions[-1].client_id))
-        return with_answers(kept, None if kept.superseded is None else await self.reasons(kept.client_id))
+        (shown,) = await self._scored([kept._replace(rescored=run)])
+        return with_answers(shown, None if kept.superseded is None else await self.reasons(kept.client_id))
+
+    async def _scored(self, rows: Sequence[Kept]) -> list[Kept]:
+        """Versions with the document that the run has made of each that names one."""
+        pairs = [(row.row_id, row.rescored.id) for row in rows if row.rescored is not None]
+        stored = await self.repository.scores_by(pairs)
+        return [row if row.rescored is None else await self._by(row, row.rescored, stored) for row in rows]
+
+    async def _by(self, kept: Kept, run: Rescored, stored: Mapping[uuid.UUID, Mapping[str, Stored]]) -> Kept:
+        try:
+            own = self.audit.principal.organisation_id
+            instrument = await self.library.get(own, kept.instrument, run.version)
+        except UnknownInstrument:
+            instrument = None
+        made = rescored.document(kept.document, kept.answers, kept.variant, run, stored[kept.row_id], instrument)
+        return kept._replace(document=made)
 
     async def reasons(self, client_id: uuid.UUID) -> Reasons:
         """What opens and seals the texts about corrections of a client."""
@@ -167,7 +226,7 @@ class Responses:
         return NotFound(UNKNOWN)
 
     async def explanation(self, response_id: uuid.UUID, revision: int | None = None) -> dict[str, Any]:
-        """The arithmetic from the stored answers, by the definition they were scored with: as it holds, or a version's.
+        """The arithmetic from the stored answers, by the definition of the scores that hold, or of a recorded version.
 
         Raises
         ------
@@ -187,11 +246,14 @@ class Responses:
             await self.audit.refused("explain", "response", response_id, "void")
             raise ResponseIsVoid("Name the revision whose scores are meant.")
         self.audit.record(self.repository.session, "explain", "response", response_id)
-        instrument = await self.library.get(
-            self.audit.principal.organisation_id, kept.instrument, kept.instrument_version
-        )
+        run = kept.rescored if revision is None else None
+        basis = orjson.loads(kept.document)["provenance"]
+        version = kept.instrument_version if run is None else run.version
+        instrument = await self.library.get(self.audit.principal.organisation_id, kept.instrument, version)
+        if run is not None:
+            basis = catalogue.provenance(instrument) | {"definition": run.checksum}
         explanation = scoring.explain(instrument, orjson.loads(kept.answers), variant=kept.variant)
-        identity = {"id": kept.id, "revision": kept.revision, "provenance": orjson.loads(kept.document)["provenance"]}
+        identity = {"id": kept.id, "revision": kept.revision, "provenance": basis}
         return identity | explanation.document()
 
     async def page(
@@ -215,7 +277,8 @@ class Responses:
         self.audit.record(self.repository.session, "list-responses", "client", client_id)
         more = encode_cursor(rows[limit - 1].answered_at, rows[limit - 1].row_id) if len(rows) > limit else None
         reasons = await self.reasons(client_id) if any(row.superseded for row in rows[:limit]) else None
-        items = [orjson.Fragment(with_answers(row, reasons)) for row in rows[:limit]]
+        shown = await self._scored(rows[:limit])
+        items = [orjson.Fragment(with_answers(row, reasons)) for row in shown]
         return orjson.dumps({"items": items, "next": more}), more
 
 

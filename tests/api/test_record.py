@@ -119,10 +119,14 @@ class TestScored:
         assert (alert["severity"], alert["items"]) == ("urgent", ["9"])
         row = await superuser.fetchrow("select * from alert where organisation_id = $1", tenant.id)
         assert (row["rule"], row["item"], row["status"], row["client_id"], row["response_id"]) == (
-            alert["id"], "9", "open", uuid.UUID(client_id), uuid.UUID(document["id"])
+            alert["rule"], "9", "open", uuid.UUID(client_id), uuid.UUID(document["id"])
         )  # fmt: skip
         topics = await superuser.fetch("select topic from outbox where organisation_id = $1 order by topic", tenant.id)
         assert [row["topic"] for row in topics] == ["alert.raised", "response.recorded"]
+        raised = await superuser.fetchval(
+            "select resource_id from outbox where topic = 'alert.raised' and id = $1", row["id"]
+        )
+        assert {str(raised), str(row["id"])} == {alert["id"]}, "the reply names the alert that is kept and told of"
 
     async def test_no_alert_at_zero(self, ehr: Person) -> None:
         document = (await ehr.respond(await ehr.client(), instrument="phq-9", answers={"9": 0})).json()

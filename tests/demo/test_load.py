@@ -144,12 +144,18 @@ async def test_a_kept_form_is_what_posting_it_is_answered_with(demo: Demo) -> No
             assert made.pop("recorded_at") > made["answered_at"]
             fresh_id = fresh.pop("id")
             del fresh["recorded_at"]
+            for told, whose in ((made, form.id), (fresh, fresh_id)):
+                ids = "select id::text from alert where response_id = '{}'"
+                assert {row["id"] for row in await demo.rows(ids.format(whose))} == {
+                    a.pop("id") for a in told["alerts"]
+                }
             assert made == fresh
             for query in (
                 "select instrument_version, definition_checksum, variant, answers, setting, valid, client_id"
                 " from response where id = '{}'",
                 "select scale, value, status, valid from score where response_id = '{}' order by scale",
-                "select rule, item, severity, status, client_id from alert where response_id = '{}' order by rule",
+                "select kind, rule, item, scale, severity, status, client_id, baseline_id, change from alert"
+                " where response_id = '{}' order by rule, scale",
                 "select topic from outbox where resource_id = '{}'",
             ):
                 assert await demo.rows(query.format(form.id)) == await demo.rows(query.format(fresh_id))
