@@ -21,6 +21,7 @@ from api.clients.tables import ClientRow, ResearchConsentRow
 from api.couples.tables import ConsentRow, CoupleRow, MembershipRow
 from api.erasure.tables import ErasureBackupRow, ErasureCertificateRow, ErasureRow
 from api.goals.tables import GoalRow, RatingRow
+from api.imports.tables import ImportChunkRow, ImportFaultRow, ImportRow
 from api.organisations.tables import OrganisationKeyRow, OrganisationRow
 from api.protocols.tables import EpisodeProtocolRow, ProtocolRow, ProtocolVersionRow, SlotRow
 from api.records.tables import AuditEventRow, OutboxRow
@@ -54,6 +55,9 @@ __all__ = [
     "ErasureRow",
     "GoalRow",
     "IdempotencyKeyRow",
+    "ImportChunkRow",
+    "ImportFaultRow",
+    "ImportRow",
     "InstrumentDraftRow",
     "MembershipRow",
     "OrganisationKeyRow",
@@ -138,6 +142,9 @@ SHARED: Final = frozenset(
         "audit_head",
         "audit_key",
         "couple",  # the id that its members share; who they are is in `couple_member`
+        "import_chunk",  # what is not imported yet may be of a client; sealed, and gone when the import ends
+        "import_fault",
+        "import_run",
         "instrument_draft",
         "organisation",
         "organisation_key",

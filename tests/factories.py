@@ -161,6 +161,41 @@ async def make_audit_rows(connection: asyncpg.Connection, organisation_id: uuid.
         await connection.execute("insert into audit_client values ($1, $2, $1)", organisation_id, client_id)
 
 
+async def make_import(connection: asyncpg.Connection, organisation_id: uuid.UUID, **changes: Any) -> uuid.UUID:
+    """An import under way with one part of its file and one fault, over any connection that may; its id."""
+    row: dict[str, Any] = {
+        "organisation_id": organisation_id,
+        "id": new_id(),
+        "state": "uploading",
+        "format": "csv",
+        "layout": "wide",
+        "compressed": False,
+        "on_error": "skip-bad",
+        "dry_run": False,
+        "alerts": "keep",
+        "create_clients": False,
+        "spooled": True,
+        "key_wrapped": b"\0" * 60,
+        "subject": "ehr-1",
+        "role": "ehr",
+        "request_id": "request-1",
+        "created_at": NOON,
+        "changed_at": NOON,
+    } | changes
+    names = ", ".join(row)
+    places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        await connection.execute(f"insert into import_run ({names}) values ({places})", *row.values())  # noqa: S608  - names from tests
+        for statement in (
+            "insert into import_chunk values ($1, $2, 0, 'sealed')",
+            "insert into import_fault values ($1, $2, 1, 1, 2, '/answers/1', 'not-an-option', 'is another')",
+        ):
+            await connection.execute(statement, organisation_id, row["id"])
+    import_id: uuid.UUID = row["id"]
+    return import_id
+
+
 def make_recording(organisation_id: uuid.UUID, client_id: uuid.UUID, **changes: Any) -> ResponseToRecord:
     """A response to record, of an invented instrument with two scales."""
     made = ResponseToRecord(

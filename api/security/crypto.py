@@ -24,7 +24,7 @@ import secrets
 import unicodedata
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -136,7 +136,7 @@ def derive(master_key: bytes, previous: bytes | None = None) -> Keys:
 
 
 def new_client_key() -> bytes:
-    """A data key for one client."""
+    """A data key for one client, or for one import."""
     return secrets.token_bytes(KEY_BYTES)
 
 
@@ -154,6 +154,22 @@ def unwrap_client_key(keys: Keys, wrapped: bytes, *, organisation_id: uuid.UUID,
         Another row's key, another master key, or altered bytes.
     """
     return _unwrap(keys, wrapped, _row(b"client-key", organisation_id, client_id))
+
+
+def master_of(keys: Keys, wrapped: bytes, *, organisation_id: uuid.UUID, client_id: uuid.UUID) -> Keys:
+    """Those of the keys, present or previous, under which a client's key is wrapped.
+
+    Raises
+    ------
+    Unreadable
+        Neither opens it.
+    """
+    for one in keys.readable:
+        with suppress(Unreadable):
+            alone = replace(one, previous=None)
+            unwrap_client_key(alone, wrapped, organisation_id=organisation_id, client_id=client_id)
+            return one
+    raise Unreadable("wrapped under a master key that this service was not given")
 
 
 def seal_external_id(client_key: bytes, text: str, *, organisation_id: uuid.UUID, client_id: uuid.UUID) -> bytes:
@@ -253,6 +269,42 @@ def unwrap_lookup_key(keys: Keys, wrapped: bytes, *, organisation_id: uuid.UUID)
         Another organisation's key, another master key, or altered bytes.
     """
     return _unwrap(keys, wrapped, _row(b"lookup-key", organisation_id, organisation_id))
+
+
+def wrap_import_key(keys: Keys, import_key: bytes, *, organisation_id: uuid.UUID, import_id: uuid.UUID) -> bytes:
+    """The key that the parts of an import's file are sealed with, wrapped and bound to the import."""
+    return _wrap(keys, import_key, _row(b"import-key", organisation_id, import_id))
+
+
+def unwrap_import_key(keys: Keys, wrapped: bytes, *, organisation_id: uuid.UUID, import_id: uuid.UUID) -> bytes:
+    """The key that the parts of an import's file are sealed with.
+
+    Raises
+    ------
+    Unreadable
+        Another import's key, another master key, or altered bytes.
+    """
+    return _unwrap(keys, wrapped, _row(b"import-key", organisation_id, import_id))
+
+
+def seal_import_part(
+    import_key: bytes, part: bytes, *, organisation_id: uuid.UUID, import_id: uuid.UUID, start: int
+) -> bytes:
+    """A part of an import's file, sealed with the import's key and bound to its place in the file."""
+    return _seal(import_key, part, _row(b"import-part", organisation_id, import_id) + start.to_bytes(8, "big"))
+
+
+def open_import_part(
+    import_key: bytes, sealed: bytes, *, organisation_id: uuid.UUID, import_id: uuid.UUID, start: int
+) -> bytes:
+    """A part of an import's file again.
+
+    Raises
+    ------
+    Unreadable
+        Another import's part or from another place, another key, or altered bytes.
+    """
+    return _open(import_key, sealed, _row(b"import-part", organisation_id, import_id) + start.to_bytes(8, "big"))
 
 
 def rewrap(keys: Keys, wrapped: bytes, *, purpose: bytes, organisation_id: uuid.UUID, row_id: uuid.UUID) -> bytes:

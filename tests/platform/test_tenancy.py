@@ -24,6 +24,7 @@ from tests.factories import (
     make_client,
     make_correction,
     make_episode,
+    make_import,
     make_erasure,
     make_kept_rows,
     make_own_rows,
@@ -145,6 +146,7 @@ async def fill(opened: Database, service: asyncpg.Connection, tenant: Tenant) ->
     await make_wording(service, tenant.id)
     await make_own_rows(service, tenant.id)
     await make_webhook(service, tenant.id)
+    await make_import(service, tenant.id)
     episode_id = await make_episode(service, tenant.id, client_id)
     await make_protocol_rows(service, tenant.id, client_id, episode_id)
     await make_audit_rows(service, tenant.id, client_id)
