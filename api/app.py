@@ -25,6 +25,7 @@ from api.catalogue.own import OwnInstruments
 from api.catalogue.router import router as catalogue
 from api.charts.render import Renderer
 from api.clients.router import router as clients
+from api.consents.router import router as consents
 from api.corrections.router import router as corrections
 from api.couples.router import router as couples
 from api.erasure.router import gone_instead
@@ -56,6 +57,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     health,
     catalogue,
     clients,
+    consents,
     care,
     couples,
     goals,

@@ -14,7 +14,9 @@ from api.clients.repository import ClientRepository
 from api.clients.schemas import ClientCreate, ClientPatch, ClientRead
 from api.clients.tables import ClientRow
 from api.conditional import etag, require_match
+from api.consents.repository import ResearchConsentRepository
 from api.ids import new_id
+from api.organisations.keys import lookup_key_of
 from api.paging import decode_cursor, encode_cursor
 from api.problems import ExternalIdTaken, NotFound, PreconditionFailed
 from api.records.audit import Audit
@@ -55,11 +57,13 @@ class Clients:
             version=1,
             **body.model_dump(exclude={"external_id"}),
         )
-        self._set_external_id(row, body.external_id, client_key)
+        await self._set_external_id(row, body.external_id, client_key)
         try:
             await self.repository.add(row)
         except IntegrityError as error:
             raise await self._taken("create", None, error) from None
+        if body.research_consent:
+            await self._consent(row, given=True)
         self.audit.record(self.repository.session, "create", "client", client_id)
         return self._read(row)
 
@@ -81,7 +85,7 @@ class Clients:
     async def find(self, external_id: str) -> list[ClientRead]:
         """The client with an external identifier, or none."""
         row = await self.repository.by_external_id(
-            crypto.external_id_hash(self.keys.lookup, self.organisation_id, external_id)
+            crypto.external_id_hash(await self._lookup_key(), self.organisation_id, external_id)
         )
         self.audit.record(self.repository.session, "find", "client", None if row is None else row.id)
         return [] if row is None else [self._read(row)]
@@ -109,24 +113,27 @@ class Clients:
         except PreconditionFailed:
             await self.audit.refused("change", "client", client_id, "stale")
             raise
-        if self._merge(row, body):
+        consented = row.research_consent
+        if await self._merge(row, body):
             row.version += 1
             row.updated_at = max(datetime.now(UTC), row.updated_at)  # a clock set back breaks no order
             try:
                 await self.repository.save()
             except IntegrityError as error:
                 raise await self._taken("change", client_id, error) from None
+            if row.research_consent != consented:
+                await self._consent(row, given=row.research_consent)
         self.audit.record(self.repository.session, "change", "client", client_id)
         return self._read(row)
 
-    def _merge(self, row: ClientRow, body: ClientPatch) -> bool:
+    async def _merge(self, row: ClientRow, body: ClientPatch) -> bool:
         given: dict[str, Any] = body.model_dump(exclude_unset=True)
         changed = False
         if "external_id" in given:
             external_id = given.pop("external_id")
             client_key = self._client_key(row)
             if external_id != self._external_id(row, client_key):
-                self._set_external_id(row, external_id, client_key)
+                await self._set_external_id(row, external_id, client_key)
                 changed = True
         if given.get("research_consent", False) is None:
             given["research_consent"] = False
@@ -136,16 +143,25 @@ class Clients:
                 changed = True
         return changed
 
+    async def _lookup_key(self) -> bytes:
+        return await lookup_key_of(self.repository.session, self.keys, self.organisation_id)
+
+    async def _consent(self, row: ClientRow, *, given: bool) -> None:
+        """Keep what was said of research here as if it had been said today: no other day was given."""
+        consents = ResearchConsentRepository(self.repository.session, self.organisation_id)
+        by = self.audit.principal.subject
+        await consents.state(row, given=given, stated_on=datetime.now(UTC).date(), text_version=None, by=by)
+
     def _client_key(self, row: ClientRow) -> bytes:
         return crypto.unwrap_client_key(
             self.keys, row.key_wrapped, organisation_id=row.organisation_id, client_id=row.id
         )
 
-    def _set_external_id(self, row: ClientRow, external_id: str | None, client_key: bytes) -> None:
+    async def _set_external_id(self, row: ClientRow, external_id: str | None, client_key: bytes) -> None:
         if external_id is None:
             row.external_id_hash = row.external_id_sealed = None
             return
-        row.external_id_hash = crypto.external_id_hash(self.keys.lookup, row.organisation_id, external_id)
+        row.external_id_hash = crypto.external_id_hash(await self._lookup_key(), row.organisation_id, external_id)
         row.external_id_sealed = crypto.seal_external_id(
             client_key, external_id, organisation_id=row.organisation_id, client_id=row.id
         )

@@ -1,0 +1,1 @@
+"""Consent to research with a client's answers: given, withdrawn, and since when."""

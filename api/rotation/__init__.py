@@ -1,0 +1,1 @@
+"""Moving everything that lies under one master key to another, while the service runs."""
