@@ -66,6 +66,17 @@ class ResponseAmend(_Correction):
         return self
 
 
+class ScoringRead(BaseModel):
+    """Scores that a version has: as it was recorded, or by a run that came later."""
+
+    rescoring: uuid.UUID | None = Field(description="The run; null for the recorded ones")
+    version: int = Field(description="Of the instrument")
+    definition: str = Field(description="Checksum of the definition")
+    at: datetime = Field(description="From when on they counted")
+    withdrawn_at: datetime | None = Field(description="Since when the run no longer counts")
+    current: bool = Field(description="They are those of this version that count")
+
+
 class VersionRead(BaseModel):
     """One version in the history: what it was made by, and why."""
 
@@ -80,6 +91,9 @@ class VersionRead(BaseModel):
     version: int = Field(description="Of the instrument")
     variant: str
     url: str = Field(description="Path of the whole version")
+    scorings: list[ScoringRead] = Field(
+        description="Its scores, oldest first; none of a void one. The version's path with `rescoring` gives a run's"
+    )
 
 
 class HistoryRead(BaseModel):

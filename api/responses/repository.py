@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import CursorResult, Executable, Text, cast, func, literal, select, tuple_
+from sqlalchemy import CursorResult, Executable, Text, cast, func, literal, select, true, tuple_
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.care.tables import EpisodeRow
 from api.clients.tables import ClientRow
+from api.responses import rescored
+from api.responses.rescored import Rescored, Stored
 from api.responses.tables import ResponseRow, SupersededRow
 
 
@@ -47,6 +49,21 @@ class Kept(NamedTuple):
     document: str
     answers: str
     superseded: Superseded | None
+    definition_checksum: str = ""
+    """Of the definition that it was recorded with."""
+    rescored: Rescored | None = None
+    """The run whose scores count in place of the recorded ones."""
+
+    @property
+    def scored_version(self) -> int:
+        """Of the instrument, by which the current scores were made."""
+        return self.instrument_version if self.rescored is None else self.rescored.version
+
+    @property
+    def tag(self) -> str:
+        """What its `ETag` holds: another one for each content that it is given out with."""
+        revision = self.revision + self.void
+        return str(revision) if self.rescored is None or self.void else f"{revision}.{self.rescored.id}"
 
     @property
     def void(self) -> bool:
@@ -80,6 +97,7 @@ class ResponseRepository:
         )
         if as_of is not None:
             superseded &= col(SupersededRow.at) <= as_of
+        run = rescored.current(as_of)
         query = (
             select(
                 col(ResponseRow.id),
@@ -102,8 +120,11 @@ class ResponseRepository:
                 col(SupersededRow.reason_sealed),
                 col(SupersededRow.at),
                 col(SupersededRow.by),
+                col(ResponseRow.definition_checksum),
+                *run.c,
             )
             .outerjoin(SupersededRow, superseded)
+            .outerjoin(run, true())
             .where(col(ResponseRow.organisation_id) == self._organisation_id)
         )
         return query if as_of is None else query.where(col(ResponseRow.recorded_at) <= as_of)
@@ -140,6 +161,20 @@ class ResponseRepository:
         """All versions of a response, oldest first; none where there is no such response."""
         found = await self.root(response_id)
         return [] if found is None else [found, *await self.amendments(response_id)]
+
+    async def runs(self, row_id: uuid.UUID) -> list[Rescored]:
+        """The runs that have scores of one version and were applied, newest first; those that were withdrawn too."""
+        query = rescored.every(self._organisation_id, row_id)
+        return [Rescored._make(row) for row in await self._execute(query)]
+
+    async def scores_by(self, pairs: list[tuple[uuid.UUID, uuid.UUID]]) -> dict[uuid.UUID, dict[str, Stored]]:
+        """The scores of some versions, each by a run: by the version's own key and scale."""
+        found: dict[uuid.UUID, dict[str, Stored]] = {}
+        if pairs:
+            rows: Any = await self._execute(rescored.scores(self._organisation_id, pairs))
+            for response_id, scale, *score in rows:
+                found.setdefault(response_id, {})[scale] = Stored._make(score)
+        return found
 
     async def client_exists(self, client_id: uuid.UUID) -> bool:
         """Whether the organisation has such a client."""
@@ -184,5 +219,6 @@ class ResponseRepository:
 
 
 def _made(row: Any) -> Kept:
-    kept, superseded = row[:-5], row[-5:]
-    return Kept._make((*kept, None if superseded[3] is None else Superseded._make(superseded)))
+    kept, superseded, checksum, run = row[:14], row[14:19], row[19], row[20:]
+    by = None if superseded[3] is None else Superseded._make(superseded)
+    return Kept._make((*kept, by, checksum, None if run[0] is None else Rescored._make(run)))

@@ -85,6 +85,15 @@ class AlertRaised(AlertRead):
     change: float | None = Field(default=None, description="Of worsening: score less baseline, in points")
 
 
+class RescoringOfResponse(BaseModel):
+    """The run that has made the current scores in place of the recorded ones."""
+
+    id: uuid.UUID
+    applied_at: datetime = Field(description="From when on its scores are the current ones")
+    recorded_version: int = Field(description="Of the instrument, when the response was recorded")
+    recorded: str = Field(description="Path of the response as it was recorded")
+
+
 class ResponseRead(ResultRead):
     """A response as it was recorded: scores with all they rest on."""
 
@@ -104,6 +113,10 @@ class ResponseRead(ResultRead):
     amended: bool = Field(description="This version was made by putting an earlier one right")
     current: bool = Field(description="This version holds: it was neither amended nor found to be void since")
     superseded: SupersededRead | None = Field(description="What became of it; null where it is current")
+    rescoring: RescoringOfResponse | None = Field(
+        description="Where `version`, `scores` and what they are read as come from a later run: that. `alerts` are "
+        "those of the day on which the response was recorded"
+    )
 
 
 class ResponseVoid(BaseModel):

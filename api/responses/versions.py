@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from api.responses.repository import Kept, Superseded
+from api.responses.rescored import told
 from api.security import crypto
 
 Status = Literal["completed", "amended", "entered-in-error"]
@@ -42,22 +43,25 @@ def status_of(revision: int) -> Status:
     return "completed" if revision == 1 else "amended"
 
 
-def as_recorded(document: str, revision: int = 1) -> str:
-    """The JSON text of a version that holds."""
+def as_recorded(document: str, revision: int = 1, rescoring: str = "null") -> str:
+    """The JSON text of a version that holds. ``rescoring`` is JSON text of the run that has made its scores."""
     amended = "true" if revision > 1 else "false"
     return (
         f'{document[:-1]},"status":"{status_of(revision)}","revision":{revision},"amended":{amended},'
-        '"current":true,"superseded":null}'
+        f'"current":true,"superseded":null,"rescoring":{rescoring}}}'
     )
 
 
 def as_it_stands(kept: Kept, reasons: Reasons | None) -> str:
     """The JSON text of any version; ``reasons`` are needed where it was superseded.
 
-    The stored text goes out as it is, with members more: numbers are not read and written again.
+    The stored text goes out as it is, with members more: numbers are not read and written again. Where a run has scored
+    it, `document` is to be that of the run already (`api.responses.rescored`).
     """
+    run = kept.rescored
+    rescoring = None if run is None else told(run, kept.instrument_version, kept.id, kept.revision)
     if kept.superseded is None:
-        return as_recorded(kept.document, kept.revision)
+        return as_recorded(kept.document, kept.revision, orjson.dumps(rescoring, option=_JSON).decode())
     superseded = why(kept.superseded, reasons, kept.row_id) | {
         "revision": kept.revision + 1,
         "status": "entered-in-error" if kept.void else "amended",
@@ -68,6 +72,7 @@ def as_it_stands(kept: Kept, reasons: Reasons | None) -> str:
         "amended": kept.revision > 1,
         "current": False,
         "superseded": superseded,
+        "rescoring": rescoring,
     }
     return f"{kept.document[:-1]},{orjson.dumps(members, option=_JSON).decode()[1:]}"
 
