@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Executable, exists, select, tuple_
+from sqlalchemy import ColumnElement, Executable, literal, select, tuple_
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -71,11 +71,12 @@ def _runs(as_of: datetime | None = None) -> Any:
 
 def _scored(response_id: Any) -> ColumnElement[bool]:
     """That a run has scores of a response."""
-    return exists().where(
+    scored = select(literal(1)).where(
         col(RescoredRow.organisation_id) == col(RescoringRow.organisation_id),
         col(RescoredRow.response_id) == response_id,
         col(RescoredRow.rescoring_id) == col(RescoringRow.id),
     )
+    return scored.correlate(RescoringRow, ResponseRow).exists()
 
 
 def current(as_of: datetime | None) -> Any:
