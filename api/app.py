@@ -32,6 +32,8 @@ from api.erasure.router import gone_instead
 from api.erasure.router import router as erasure
 from api.goals.router import router as goals
 from api.health.router import router as health
+from api.imports.router import STREAMS
+from api.imports.router import router as imports
 from api.lane import Lane
 from api.metrics import Metrics
 from api.middleware import BodyGuard, Shell
@@ -63,6 +65,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     goals,
     assignments,
     responses,
+    imports,
     corrections,
     progress,
     research,
@@ -116,7 +119,8 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     yaml = {WORDINGS: "wordings:write", DRAFTS: "instruments:write"}
-    app.add_middleware(BodyGuard, largest=settings.max_body, deepest=settings.max_json_depth, yaml=yaml)
+    limits = {"largest": settings.max_body, "deepest": settings.max_json_depth}
+    app.add_middleware(BodyGuard, yaml=yaml, streams=STREAMS, **limits)
     app.add_middleware(Shell, metrics=app.state.metrics)  # added last, so it is the outermost
     return app
 

@@ -23,6 +23,7 @@ from procrastinate.worker import Worker
 from api import logging
 from api.audit import jobs as audit
 from api.db import CONNECT_TIMEOUT, driver_url
+from api.imports import jobs as imports
 from api.job_database import connector_of
 from api.metrics import Metrics
 from api.rescoring import jobs as rescoring
@@ -131,6 +132,7 @@ def application(
                 webhooks.CONTEXT: delivering,
                 audit.CONTEXT: settings,
                 rescoring.CONTEXT: rescoring.Means(url, settings),
+                imports.CONTEXT: imports.Importing(url, settings, asyncio.Semaphore(imports.AT_ONCE)),
             },
             "concurrency": CONCURRENCY // 2 if inside else CONCURRENCY,
             "delete_jobs": "successful",
@@ -143,6 +145,7 @@ def application(
         app.periodic(cron=cron)(app.task(name=task.__name__, pass_context=True)(task))
     audit.register(app)
     rescoring.register(app)
+    imports.register(app)
     webhooks.register(app)
     return app
 
@@ -187,7 +190,7 @@ async def _run(app: App) -> None:
         for task in (resume_jobs.__name__, forget_idempotency_keys.__name__, audit.SWEEP, rescoring.SWEEP):
             await app.configure_task(task).defer_async()
         logging.logger.info("worker", state="ready")
-        watching = asyncio.create_task(webhooks.watch(app), name="webhooks")
+        watching = asyncio.gather(webhooks.watch(app), imports.watch(app))
         try:
             await app.run_worker_async()
         finally:

@@ -11,6 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -142,10 +143,22 @@ class BodyGuard:
     scope that stands beside it. The parsed body is left in the request's state as `json`, so that the hot path need not
     parse it again; `yaml` is there too where it was YAML. A body under `/v1/` is not even read before the token has
     been accepted.
+
+    ``streams`` are operations (method and path) whose body is a file: it is neither limited nor read here, but left to
+    the operation, from those who have the scope beside it.
     """
 
-    def __init__(self, app: ASGIApp, *, largest: int, deepest: int, yaml: Mapping[re.Pattern[str], str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        largest: int,
+        deepest: int,
+        yaml: Mapping[re.Pattern[str], str],
+        streams: Mapping[tuple[str, re.Pattern[str]], str] = MappingProxyType({}),
+    ) -> None:
         self.app = app
+        self.streams = streams
         self.largest = largest
         self.deepest = deepest
         self.yaml = yaml
@@ -160,6 +173,11 @@ class BodyGuard:
     async def _admit(self, scope: Scope, receive: Receive, length: bytes | None) -> Receive:
         if scope["path"].startswith(PROTECTED):
             await scope["app"].state.authenticator.authenticate(scope)
+        for (method, path), needed in self.streams.items():
+            if method == scope["method"] and path.fullmatch(scope["path"]):
+                sender: Principal = scope["state"]["principal"]
+                sender.allow(needed)
+                return receive
         if length is not None and length.isdigit() and int(length[:20]) > self.largest:
             raise self._too_large()
         body: bytes | None = await self._read(receive)

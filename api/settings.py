@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     )
     issuers: tuple[IssuerSettings, ...] = Field(default=(), description="Trusted issuers of tokens, a JSON list")
     max_body: int = Field(default=1_048_576, ge=1_024, description="Largest request body in bytes")
+    import_max_bytes: int = Field(
+        default=4 << 30, ge=1_024, description="Largest file of an import in bytes, also once it is decompressed"
+    )
     max_json_depth: int = Field(default=32, ge=4, le=256, description="Deepest nesting of JSON in a request")
     rate_limit: float = Field(
         default=1_000.0, ge=0, description="Requests a second of one principal in one process; 0: as many as it likes"

@@ -81,7 +81,7 @@ class OrganisationAlerts:
             row = await connection.fetchrow(_READ, organisation_id)
         texts = row["rules"], row["guidance"]
         # What has not changed is kept as it is, with what was compiled of it.
-        settings = kept[2] if kept is not None and kept[1] == texts else _settings(*texts)
+        settings = kept[2] if kept is not None and kept[1] == texts else settings_of(*texts)
         if changes == self._changes:  # else something was changed meanwhile, which this row may lack
             self._kept[organisation_id] = time.monotonic(), texts, settings
             self._kept.move_to_end(organisation_id)
@@ -128,7 +128,8 @@ def _numbers(part: Any, *, decimal: bool = False) -> Any:
     return part
 
 
-def _settings(rules: str | None, guidance: str | None) -> AlertSettings:
+def settings_of(rules: str | None, guidance: str | None) -> AlertSettings:
+    """From the texts that `read_alert_settings` gives."""
     by_instrument: dict[str, list[AddedRule]] = {}
     for rule in orjson.loads(rules or "[]"):
         added = AddedRule(rule["id"], rule["name"], rule["severity"], condition_of(rule["when"]))

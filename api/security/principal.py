@@ -24,13 +24,14 @@ _WRITE_CARE: Final = frozenset({"clients:write", "care:write"})
 
 ROLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
-        "ehr": _READ_CARE | _WRITE_CARE | {"responses:write"},
+        "ehr": _READ_CARE | _WRITE_CARE | {"responses:write", "imports:read", "imports:write"},
         "clinician": _READ_CARE | _WRITE_CARE | {"responses:write", "licences:read"},
         "researcher": frozenset({"research:read"}),
         "admin": _READ_CARE
         | _WRITE_CARE
         | {"research:read", "licences:read", "wordings:write", "instruments:write", "audit:read"}
-        | {"webhooks:read", "webhooks:write", "rescorings:read", "rescorings:write", "clients:erase"},
+        | {"imports:read", "imports:write", "webhooks:read", "webhooks:write"}
+        | {"rescorings:read", "rescorings:write", "clients:erase"},
     }
 )
 """Role to scopes. Researchers reach nothing but research output."""
