@@ -13,6 +13,7 @@ import api.tables  # noqa: F401  - a flush needs the metadata whole: foreign key
 from api import embedded, migrate
 from api.db import CONNECT_TIMEOUT, ORGANISATION_SETTING, Database, driver_url, open_database
 from api.organisations.repository import ensure_organisation, find_organisation
+from api.rotation.resealing import counts
 from api.security import crypto
 from api.settings import Settings, SettingsError
 
@@ -146,10 +147,18 @@ async def check(connection: asyncpg.Connection[asyncpg.Record]) -> None:
 async def check_master_key(
     connection: asyncpg.Connection[asyncpg.Record], organisation_id: uuid.UUID, keys: crypto.Keys
 ) -> None:
-    """Raise `StartupError` unless ``keys`` open the key of the organisation's first client, if it has any.
+    """Raise `StartupError` unless everything of the organisation lies under ``keys``, present or previous.
 
     With other keys no identifier could be read, and, worse, none would be found: every client would be made anew.
     """
+    found = [number for columns in (await counts(connection, keys, organisation_id)).values() for number in columns]
+    if "unknown" in found:
+        if {"present", "previous", "unnamed"} & set(found):
+            raise StartupError(
+                "a part of this database lies under a master key that was not given: set that one as "
+                "FATHOMLINE_MASTER_KEY_PREVIOUS until `fathomline keys rotate` has moved everything"
+            )
+        raise StartupError(_ANOTHER_KEY)
     async with connection.transaction():
         await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
         first = await connection.fetchrow(
@@ -160,11 +169,10 @@ async def check_master_key(
     try:
         crypto.unwrap_client_key(keys, first["key_wrapped"], organisation_id=organisation_id, client_id=first["id"])
     except crypto.Unreadable:
-        raise StartupError(
-            "the master key is not the one that this database's clients were sealed under: set that one"
-        ) from None
+        raise StartupError(_ANOTHER_KEY) from None
 
 
+_ANOTHER_KEY = "the master key is not the one that this database's clients were sealed under: set that one"
 _OUR_TABLES = """
   pg_class c where c.relkind in ('r', 'p') and c.relnamespace = to_regnamespace('public')
 """

@@ -16,6 +16,7 @@ COMMANDS = {
     "migrate": "serve",
     "worker": "worker",
     "verify": "verify",
+    "keys": "keys",
     "token": "token",
     "demo": "demo",
     "score": "score",
