@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 import api.logging
 from api import problems
+from api.alerts.router import router as alerts
 from api.alerts.settings import OrganisationAlerts
 from api.assignments.router import router as assignments
 from api.audit.router import router as audit
@@ -30,6 +31,8 @@ from api.corrections.router import router as corrections
 from api.couples.router import router as couples
 from api.erasure.router import gone_instead
 from api.erasure.router import router as erasure
+from api.exports import service as exporting
+from api.exports.router import router as exports
 from api.goals.router import router as goals
 from api.health.router import router as health
 from api.imports.router import STREAMS
@@ -40,6 +43,7 @@ from api.middleware import BodyGuard, Shell
 from api.openapi import Application
 from api.organisations.repository import find_organisation
 from api.progress.router import router as progress
+from api.protocols.router import router as protocols
 from api.query import only_known_parameters
 from api.records.refusals import keep_refusal
 from api.rescoring.router import router as rescoring
@@ -64,14 +68,17 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     couples,
     goals,
     assignments,
+    protocols,
     responses,
     imports,
     corrections,
+    alerts,
     progress,
     research,
     wordings,
     authoring,
     audit,
+    exports,
     erasure,
     webhooks,
     rescoring,
@@ -142,6 +149,10 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     stack.callback(app.state.authoring.close)
     app.state.reading = Lane("reading", most=MOST_READ, most_of_one=MOST_READ_OF_ONE)
     stack.callback(app.state.reading.close)
+    app.state.records = Lane("records", most=exporting.MOST_RECORDS, most_of_one=exporting.MOST_RECORDS_OF_ONE)
+    stack.callback(app.state.records.close)
+    app.state.exports = Lane("exports", most=exporting.MOST_EXPORTS, most_of_one=exporting.MOST_EXPORTS_OF_ONE)
+    stack.callback(app.state.exports.close)
 
     async def organisation_id(slug: str) -> uuid.UUID | None:
         async with database.pool.acquire() as connection:

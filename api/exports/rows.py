@@ -69,8 +69,13 @@ class Reader:
     organisation_id: uuid.UUID
     only: uuid.UUID | None = None
 
-    def rows(self, table: str, *, further: str = "true") -> Iterator[dict[str, Any]]:
+    def rows(self, table: str, *, further: str = "true", **values: Any) -> Iterator[dict[str, Any]]:
         """The rows of a table that are the organisation's, or the client's.
+
+        Parameters
+        ----------
+        further
+            SQL of what else has to hold of ``row_``, with ``values`` for its placeholders.
 
         Raises
         ------
@@ -78,7 +83,7 @@ class Reader:
             A text was sealed under another master key, or altered.
         """
         plan = plan_of(table)
-        condition, given = "row_.organisation_id = %(organisation)s", {"organisation": self.organisation_id}
+        condition, given = "row_.organisation_id = %(organisation)s", {"organisation": self.organisation_id} | values
         if self.only is not None:
             condition = of_client(table, organisation="%(organisation)s", client="%(client)s", alias="row_")
             given["client"] = self.only

@@ -19,18 +19,38 @@ from api.problems import Forbidden, ServiceUnavailable, TooManyRequests, Unauthe
 from api.security import tokens
 from api.security.keys import KeysUnavailable
 
-_READ_CARE: Final = frozenset({"clients:read", "care:read", "responses:read", "instruments:read", "progress:read"})
-_WRITE_CARE: Final = frozenset({"clients:write", "care:write"})
+_READ_CARE: Final = frozenset(
+    {
+        "alert-rules:read",
+        "alerts:read",
+        "clients:read",
+        "records:read",
+        "care:read",
+        "protocols:read",
+        "responses:read",
+        "instruments:read",
+        "progress:read",
+    }
+)
+_WRITE_CARE: Final = frozenset({"alerts:write", "clients:write", "care:write"})
 
 ROLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "ehr": _READ_CARE | _WRITE_CARE | {"responses:write", "imports:read", "imports:write"},
-        "clinician": _READ_CARE | _WRITE_CARE | {"responses:write", "licences:read"},
+        "clinician": _READ_CARE | _WRITE_CARE | {"protocols:write", "responses:write", "licences:read"},
         "researcher": frozenset({"research:read"}),
         "admin": _READ_CARE
         | _WRITE_CARE
-        | {"research:read", "licences:read", "wordings:write", "instruments:write", "audit:read"}
-        | {"imports:read", "imports:write", "webhooks:read", "webhooks:write"}
+        | {
+            "alert-rules:write",
+            "research:read",
+            "licences:read",
+            "wordings:write",
+            "instruments:write",
+            "audit:read",
+            "exports:read",
+        }
+        | {"protocols:write", "webhooks:read", "webhooks:write", "imports:read", "imports:write"}
         | {"rescorings:read", "rescorings:write", "clients:erase"},
     }
 )
