@@ -43,8 +43,8 @@ class Entry(NamedTuple):
     """Weeks or attended sessions from one to the next."""
     weeks: int | None = None
     """Of a follow-up: after the last day of the episode."""
-    count: int | None = None
-    """How many at most."""
+    most: int | None = None
+    """How many, at most."""
     until_week: int | None = None
     """None is due later than so many weeks after the first day of the episode."""
 
@@ -124,7 +124,7 @@ def plan(
     found: list[Planned] = []
     goes_on = False
     for entry in entries:
-        days = _due_days(entry, episode)
+        days: Iterable[tuple[int, date]] = _due_days(entry, episode)
         if entry.kind == "weeks":
             last = min((day for day in (episode.ended_on, assigned.ended_on) if day is not None), default=None)
             days, more = _until(days, horizon, last, entry.window.opens_before)
@@ -152,7 +152,7 @@ def _due_days(entry: Entry, episode: Episode) -> Iterator[tuple[int, date]]:
         days = iter([] if episode.ended_on is None else [_after(episode.ended_on, _WEEK * weeks)])
     latest = None if entry.until_week is None else _after(episode.started_on, _WEEK * entry.until_week)
     for number, day in enumerate(days, start=1):
-        if (entry.count is not None and number > entry.count) or (latest is not None and day > latest):
+        if (entry.most is not None and number > entry.most) or (latest is not None and day > latest):
             return
         yield number, day
 
@@ -161,7 +161,7 @@ def _until(
     days: Iterable[tuple[int, date]], horizon: date, last: date | None, opens_before: int
 ) -> tuple[list[tuple[int, date]], bool]:
     """Those that open by the horizon and by the last day there can be any; whether there are more to come."""
-    found = []
+    found: list[tuple[int, date]] = []
     for number, day in days:
         opens_on = _after(day, -opens_before)
         if last is not None and opens_on > last:

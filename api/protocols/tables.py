@@ -100,9 +100,11 @@ class SlotRow(SQLModel, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["organisation_id", "client_id"], ["client.organisation_id", "client.id"]),
         ForeignKeyConstraint(
-            ["organisation_id", "assignment_id"], ["episode_protocol.organisation_id", "episode_protocol.id"]
+            ["organisation_id", "episode_protocol_id"], ["episode_protocol.organisation_id", "episode_protocol.id"]
         ),
-        UniqueConstraint("assignment_id", "entry", "occurrence", "organisation_id"),
+        UniqueConstraint(
+            "episode_protocol_id", "entry", "occurrence", "organisation_id", name="uq_protocol_slot_occurrence"
+        ),
         # Of a client and an instrument, in the order of their windows: what a response may fill.
         Index(None, "client_id", "instrument", "opens_on"),
         # What is open on a day is one range of days for each shape of window; what is closed is one range. Both for an
@@ -131,7 +133,7 @@ class SlotRow(SQLModel, table=True):
     id: uuid.UUID = Field(primary_key=True)
     client_id: uuid.UUID
     episode_id: uuid.UUID
-    assignment_id: uuid.UUID
+    episode_protocol_id: uuid.UUID
     clinician: str | None = Field(default=None, sa_type=Text)
     """The episode's, so that a clinician's slots are found by an index of their own."""
     entry: str = Field(sa_type=Text)

@@ -44,7 +44,7 @@ create function read_due(
   p_clinician text, p_client_id uuid, p_date date, p_closed boolean, p_statuses text[], p_since date,
   p_day date, p_id uuid, p_limit integer
 ) returns table (
-  id uuid, client_id uuid, episode_id uuid, assignment_id uuid, clinician text, entry text, occurrence integer,
+  id uuid, client_id uuid, episode_id uuid, episode_protocol_id uuid, clinician text, entry text, occurrence integer,
   instrument text, instrument_version integer, variant text,
   opens_on date, due_on date, overdue_on date, closes_on date, last_on date, status text, contended boolean
 ) language plpgsql security invoker
@@ -164,7 +164,7 @@ begin
           and o.opens_on <= slot.last_on and o.last_on >= slot.opens_on
       );
       id := slot.id; client_id := slot.client_id; episode_id := slot.episode_id;
-      assignment_id := slot.assignment_id; clinician := slot.clinician;
+      episode_protocol_id := slot.episode_protocol_id; clinician := slot.clinician;
       entry := slot.entry; occurrence := slot.occurrence;
       instrument := slot.instrument; instrument_version := slot.instrument_version; variant := slot.variant;
       opens_on := slot.opens_on; due_on := slot.due_on; overdue_on := slot.overdue_on;
@@ -271,7 +271,7 @@ def _slots() -> None:
     unit = "protocol_slot"
     op.create_table(
         unit,
-        *_ids("id", "client_id", "episode_id", "assignment_id"),
+        *_ids("id", "client_id", "episode_id", "episode_protocol_id"),
         sa.Column("clinician", sa.Text(), nullable=True),
         sa.Column("entry", sa.Text(), nullable=False),
         sa.Column("occurrence", sa.Integer(), nullable=False),
@@ -287,14 +287,14 @@ def _slots() -> None:
         ),
         sa.CheckConstraint("opens_on <= last_on and last_on <= closes_on", name=op.f(f"ck_{unit}_last_in_window")),
         _refers(unit, "client"),
-        _refers(unit, "episode_protocol", "assignment_id"),
+        _refers(unit, "episode_protocol"),
         sa.PrimaryKeyConstraint("organisation_id", "id", name=op.f(f"pk_{unit}")),
         sa.UniqueConstraint(
-            "assignment_id",
+            "episode_protocol_id",
             "entry",
             "occurrence",
             "organisation_id",
-            name=op.f(f"uq_{unit}_assignment_id_entry_occurrence_organisation_id"),
+            name=op.f(f"uq_{unit}_occurrence"),
         ),
     )
     op.create_index(op.f(f"ix_{unit}_client_id_instrument_opens_on"), unit, ["client_id", "instrument", "opens_on"])
