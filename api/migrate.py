@@ -37,6 +37,12 @@ def head() -> str:
     return revision
 
 
+@cache
+def revisions() -> frozenset[str]:
+    """All revisions that the scripts know."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(config()).walk_revisions())
+
+
 @contextmanager
 def migrating(owner_url: str) -> Iterator[Connection]:
     """A connection of the owner role while no other process migrates this database; others wait here."""

@@ -16,6 +16,8 @@ COMMANDS = {
     "migrate": "serve",
     "worker": "worker",
     "verify": "verify",
+    "backup": "backup",
+    "restore": "backup",
     "keys": "keys",
     "token": "token",
     "demo": "demo",
@@ -32,6 +34,7 @@ USER_ERRORS = (
     "api.settings.SettingsError",
     "pydantic_settings.exceptions.SettingsError",
     "api.startup.StartupError",
+    "api.backups.errors.BackupError",
     "api.embedded.EmbeddedError",
 )
 """Told without a traceback: their messages say what is wrong and what to do."""

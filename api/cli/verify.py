@@ -7,6 +7,7 @@ import json
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +19,13 @@ import typer
 from api.audit import chain
 from api.audit.verifying import KeptHead, Trail, verify_trail
 from api.audit.walk import Finding
+from api.backups.comparing import compare
+from api.backups.contents import connect
+from api.backups.errors import told_in_a_line
+from api.backups.opening import open_backup
 from api.cli.errors import UnusableInput
 from api.db import ORGANISATION_SETTING, Database, open_database
+from api.erasure.verifying import Fault, Verified, verify_erasures
 from api.organisations.repository import find_organisation
 from api.security import crypto
 from api.settings import Settings
@@ -37,6 +43,8 @@ class Subject:
     keys: crypto.Keys
     organisations: Sequence[uuid.UUID]
     heads: Sequence[KeptHead]
+    folders: Sequence[Path] = ()
+    """Those of backups."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,81 @@ async def check_audit(subject: Subject) -> list[Report]:
     return reports
 
 
-CHECKS: Final[dict[str, Callable[[Subject], Awaitable[list[Report]]]]] = {"audit": check_audit}
+def check_backup(where: Path, url: str, keys: crypto.Keys) -> Report:
+    """The database against a backup: which tables are not equal. Blocks."""
+    found = open_backup(where, keys)
+    with told_in_a_line("it was not compared"), closing(connect(url)) as connection:
+        tables = list(compare(found, connection))
+    differing = [table for table in tables if not table.equal]
+    left_out = max(table.left_out for table in tables)
+    members = {
+        "backup": str(found.path),
+        "equal": not differing,
+        "rows": sum(table.expected.rows for table in tables),
+        "clients_left_out": left_out,
+        "tables": [
+            {
+                "table": table.label,
+                "equal": table.equal,
+                "expected_rows": table.expected.rows,
+                "found_rows": None if table.found is None else table.found.rows,
+            }
+            for table in tables
+        ],
+    }
+    verdict = "NOT EQUAL" if differing else "equal"
+    lines = [f"{found.path}: {members['rows']:,} rows of {len(tables)} tables, {verdict}"]
+    if left_out:
+        lines.append(f"  left out, for they were erased since: {left_out:,} clients")
+    for table in differing:
+        how = "cannot be compared, its columns changed" if table.found is None else f"{table.found.rows:,} rows found"
+        lines.append(f"  {table.label}: {table.expected.rows:,} rows expected, {how}")
+    return Report(members, lines, not differing)
+
+
+async def check_erasures(subject: Subject) -> list[Report]:
+    """Whether those who were erased are: certificates, tables and the key files of backups."""
+    reports = []
+    for organisation_id in subject.organisations:
+        async with (
+            subject.database.pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
+            slug = await connection.fetchval(
+                "select slug from organisation where organisation_id = $1", organisation_id
+            )
+            found = await verify_erasures(connection, organisation_id, subject.keys, subject.folders)
+        reports.append(_erasures_report(slug, found))
+    return reports
+
+
+def _erasures_report(slug: str, found: Verified) -> Report:
+    members = {
+        "organisation": slug,
+        "erasures": found.erasures,
+        "faults": [_fault(fault) for fault in found.faults],
+        "remarks": [_fault(fault) for fault in found.remarks],
+    }
+    lines = []
+    if found.erasures or found.faults:
+        lines.append(f"{slug}: {found.erasures:,} erasures, {'NOT AS CERTIFIED' if found.faults else 'as certified'}")
+    for before, faults in (("", found.faults), ("remark: ", found.remarks)):
+        for fault in faults:
+            which = "" if fault.erasure_id is None else f", erasure {fault.erasure_id}"
+            lines.append(f"  {before}{fault.code}{which}: {fault.detail}")
+    return Report(members, lines, not found.faults)
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    which = None if fault.erasure_id is None else str(fault.erasure_id)
+    return {"code": fault.code, "detail": fault.detail, "erasure_id": which}
+
+
+CHECKS: Final[dict[str, Callable[[Subject], Awaitable[list[Report]]]]] = {
+    "audit": check_audit,
+    "erasures": check_erasures,
+}
 """What can be verified, by name."""
 
 
@@ -120,6 +202,10 @@ def verify(
     save_heads: Annotated[
         Path | None, typer.Option(help="File to write the present heads to, to be kept elsewhere.")
     ] = None,
+    backup: Annotated[
+        Path | None,
+        typer.Option(help="Backup, or folder of them (the newest), that the database has to be equal to."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Verify that nothing stored was removed, changed, inserted or reordered; exit status 1 where something was.
@@ -130,7 +216,7 @@ def verify(
     if unknown := [name for name in names if name not in CHECKS]:
         raise UnusableInput(f"there is nothing called {unknown[0]!r} to verify; there is {', '.join(CHECKS)}")
     kept = [one for path in head or () for one in _read_heads(path)]
-    found = asyncio.run(_verify(names, organisation or [], kept))
+    found = asyncio.run(_verify(names, organisation or [], kept, backup))
     sound = all(report.sound for reports in found.values() for report in reports)
     if save_heads is not None:
         heads = [report.members["head"] for report in found.get("audit", ()) if report.members["head"] is not None]
@@ -145,15 +231,20 @@ def verify(
     sys.exit(0 if sound else 1)
 
 
-async def _verify(names: Sequence[str], slugs: Sequence[str], kept: Sequence[KeptHead]) -> dict[str, list[Report]]:
+async def _verify(
+    names: Sequence[str], slugs: Sequence[str], kept: Sequence[KeptHead], backup: Path | None
+) -> dict[str, list[Report]]:
     settings = Settings()
     keys = derived_keys(settings)
     settings = settings.model_copy(update={"statement_timeout": LONGEST_STATEMENT})
     async with checked_url(settings) as url, open_database(url, settings) as database:
         async with database.pool.acquire() as connection:
             organisations = await _organisations(connection, slugs)
-        subject = Subject(database, keys, organisations, kept)
-        return {name: await CHECKS[name](subject) for name in names}
+        subject = Subject(database, keys, organisations, kept, settings.backups)
+        found = {name: await CHECKS[name](subject) for name in names}
+        if backup is not None:
+            found["backup"] = [await asyncio.to_thread(check_backup, backup, url, keys)]
+        return found
 
 
 async def _organisations(

@@ -1,0 +1,168 @@
+"""A backup and its restoration on real databases: all of it comes back, and nothing of who was erased."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from api.backups import contents, keyfile
+from api.backups.blocks import opened
+from api.backups.comparing import compare
+from api.backups.errors import BackupError
+from api.backups.making import make
+from api.backups.opening import open_backup
+from api.backups.programs import environment
+from api.embedded import tools
+from api.erasure.tombstones import Tombstone
+from api.security import crypto
+from tests.backups.conftest import KEYS, SECRET, Filled, backed_up, counts, restored
+from tests.conftest import Urls
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+UNKNOWN = b'{"erasure": null, "key": null, "certificate": null}'
+
+
+def schema(urls: Urls) -> str:
+    """All that a schema is made of: tables, constraints, indexes, functions, triggers, policies and rights."""
+    command = [str(tools() / "pg_dump"), "--schema-only", "--restrict-key=x"]
+    return subprocess.run(command, env=environment(urls.superuser), capture_output=True, text=True, check=True).stdout
+
+
+def differing(backup: Path, urls: Urls) -> dict[str, tuple[int, int | None]]:
+    """The tables that are not equal, with the rows expected and found."""
+    with contents.connect(urls.service) as connection:
+        found = list(compare(open_backup(backup, KEYS), connection))
+    return {
+        one.label: (one.expected.rows, None if one.found is None else one.found.rows) for one in found if not one.equal
+    }
+
+
+async def test_every_table_comes_back_with_all_that_binds_it(filled: Filled, empty: Urls, tmp_path: Path) -> None:
+    made = await backed_up(filled.urls, tmp_path)
+    before = await filled.counts()
+    assert [name for name, rows in before.items() if not rows] == [], "each table is tried"
+    done = await restored(made.path, empty)
+    assert await counts(empty) == before
+    assert done.left_out == 0
+    assert schema(empty) == schema(filled.urls)
+    assert differing(made.path, empty) == {}
+    connection = await asyncpg.connect(empty.owner)
+    assert await connection.fetchval("select count(*) from jobs.procrastinate_jobs") == 1
+    assert await connection.fetchval("select nextval('jobs.procrastinate_jobs_id_seq')") == 2
+    await connection.execute("select set_config('fathomline.organisation_id', $1, false)", str(filled.tenant.id))
+    row = await connection.fetchrow("select * from client where id = $1", filled.first)
+    ids = {"organisation_id": filled.tenant.id, "client_id": filled.first}
+    key = crypto.unwrap_client_key(KEYS, row["key_wrapped"], **ids)
+    assert crypto.open_external_id(key, row["external_id_sealed"], **ids) == SECRET
+    await connection.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update client set birth_year = 1950 where id = $1",
+        "update client set version = version + 1, updated_at = now() where id = $1",
+        "update alert set status = 'acknowledged'",
+        "delete from idempotency_key",
+    ],
+)
+async def test_any_change_of_a_row_is_seen(filled: Filled, empty: Urls, tmp_path: Path, change: str) -> None:
+    made = await backed_up(filled.urls, tmp_path)
+    await restored(made.path, empty)
+    connection = await asyncpg.connect(empty.superuser)
+    await connection.execute(change, *([filled.first] if "$1" in change else []))
+    await connection.close()
+    assert len(differing(made.path, empty)) == 1
+
+
+async def test_a_backup_says_nothing_of_anybody_and_holds_no_client_key(filled: Filled, tmp_path: Path) -> None:
+    made = await backed_up(filled.urls, tmp_path)
+    connection = await asyncpg.connect(filled.urls.superuser)
+    rows = await connection.fetch("select id, key_wrapped, external_id_hash from client")
+    await connection.close()
+    told = [bytes(value) if isinstance(value, bytes) else str(value).encode() for row in rows for value in row.values()]
+    told += [one.bytes for one in (filled.first, filled.second)] + [SECRET.encode(), b"lamp-3"]
+    for file in made.path.iterdir():
+        data = file.read_bytes()
+        assert [one for one in told if one in data or one.hex().encode() in data] == [], file.name
+    row = next(row for row in rows if row["id"] == filled.first)
+    raw = crypto.unwrap_client_key(KEYS, row["key_wrapped"], organisation_id=filled.tenant.id, client_id=filled.first)
+    assert raw not in b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert all(file.stat().st_mode & 0o077 == 0 for file in tmp_path.rglob("*") if file.is_file())
+
+
+async def test_a_client_erased_since_does_not_come_back_and_the_others_do(
+    filled: Filled, empty: Urls, tmp_path: Path
+) -> None:
+    made = await backed_up(filled.urls, tmp_path)
+    erased = Tombstone(filled.tenant.id, filled.first, NOW, UNKNOWN)
+    assert keyfile.forget(tmp_path, KEYS, [erased])
+    done = await restored(made.path, empty)
+    assert done.left_out == 1
+    connection = await asyncpg.connect(empty.superuser)
+    assert await connection.fetchval("select count(*) from client where id = $1", filled.first) == 0
+    assert await connection.fetchval("select count(*) from response where client_id = $1", filled.first) == 0
+    assert await connection.fetchval("select count(*) from client where id = $1", filled.second) == 1
+    assert await connection.fetchval("select count(*) from response") == 1, "the other organisation's"
+    assert await connection.fetchval("select count(*) from score") > 0
+    await connection.close()
+    assert differing(made.path, empty) == {}
+    later = await backed_up(filled.urls, tmp_path)  # where the client still is: the erasure holds
+    ring = keyfile.read(tmp_path, KEYS)
+    assert ring is not None
+    assert (filled.tenant.id, filled.first) not in ring.clients
+    assert later.manifest.clients == 3
+
+
+async def test_who_has_every_file_but_the_key_cannot_read_the_erased_rows(filled: Filled, tmp_path: Path) -> None:
+    made = await backed_up(filled.urls, tmp_path)
+    keyfile.forget(tmp_path, KEYS, [Tombstone(filled.tenant.id, filled.first, NOW, UNKNOWN)])
+    backup = open_backup(made.path, KEYS)
+    part = next(part for part in backup.manifest.tables if part.name == "response")
+    with backup.reading(part.file) as reader:
+        plain = reader.read_all()
+    assert b"answers" not in plain, "the other's are there too, and sealed as well"
+    backup.ring.clients[filled.tenant.id, filled.first] = bytes(range(32))
+    block = next(block for block in backup.blocks(part) if block.client == filled.first)
+    with pytest.raises(BackupError, match="do not open with their client's key"):
+        opened(block, part.table, backup.manifest.id, backup.ring.clients)
+
+
+async def test_writing_goes_on_meanwhile_and_the_backup_is_of_one_moment(
+    filled: Filled, empty: Urls, tmp_path: Path
+) -> None:
+    connection = await asyncpg.connect(filled.urls.superuser)
+    loop = asyncio.get_running_loop()
+
+    async def write() -> None:
+        await connection.execute(
+            "insert into organisation values ($1, $2, 'late')", uuid.uuid4(), f"late-{uuid.uuid4().hex}"
+        )
+
+    def told(_: str) -> None:
+        asyncio.run_coroutine_threadsafe(write(), loop).result(10)
+
+    before = await connection.fetchval("select count(*) from organisation")
+    made = await asyncio.to_thread(make, filled.urls.owner, tmp_path, KEYS, told=told)
+    assert await connection.fetchval("select count(*) from organisation") > before + 20
+    await connection.execute("delete from organisation where name = 'late'")
+    await connection.close()
+    await restored(made.path, empty)
+    assert (await counts(empty))["organisation"] == before
+
+
+async def test_so_many_are_kept_as_was_asked_for(filled: Filled, tmp_path: Path) -> None:
+    made = [await backed_up(filled.urls, tmp_path, keep=2) for _ in range(2)]
+    third = await backed_up(filled.urls, tmp_path, keep=2)
+    assert third.removed == (made[0].path,)
+    assert not made[0].path.exists()
+    ring = keyfile.read(tmp_path, KEYS)
+    assert ring is not None
+    assert set(ring.backups) == {made[1].manifest.id, third.manifest.id}
+    open_backup(made[1].path, KEYS)
