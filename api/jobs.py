@@ -26,6 +26,7 @@ from api.db import CONNECT_TIMEOUT, driver_url
 from api.imports import jobs as imports
 from api.job_database import connector_of
 from api.metrics import Metrics
+from api.protocols import jobs as protocols
 from api.rescoring import jobs as rescoring
 from api.security import crypto
 from api.settings import Settings
@@ -145,6 +146,7 @@ def application(
         app.periodic(cron=cron)(app.task(name=task.__name__, pass_context=True)(task))
     audit.register(app)
     rescoring.register(app)
+    protocols.register(app)
     imports.register(app)
     webhooks.register(app)
     return app
@@ -187,7 +189,8 @@ async def beside(url: str, settings: Settings, keys: crypto.Keys, metrics: Metri
 async def _run(app: App) -> None:
     asyncio.get_running_loop().set_exception_handler(_overlook)
     async with app.open_async():
-        for task in (resume_jobs.__name__, forget_idempotency_keys.__name__, audit.SWEEP, rescoring.SWEEP):
+        sweeps = (audit.SWEEP, rescoring.SWEEP, protocols.PLAN)
+        for task in (resume_jobs.__name__, forget_idempotency_keys.__name__, *sweeps):
             await app.configure_task(task).defer_async()
         logging.logger.info("worker", state="ready")
         watching = asyncio.gather(webhooks.watch(app), imports.watch(app))

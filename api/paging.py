@@ -61,7 +61,8 @@ def decode_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
         ) from None
 
 
-def next_link(path: str, parameters: Mapping[str, str | int | None], cursor: str) -> dict[str, str]:
+def next_link(path: str, parameters: Mapping[str, str | int | list[str] | None], cursor: str) -> dict[str, str]:
     """The `Link` header to the next page, relative to the service."""
-    query = urlencode({name: value for name, value in parameters.items() if value is not None} | {"cursor": cursor})
+    given = {name: value for name, value in parameters.items() if value is not None}
+    query = urlencode(given | {"cursor": cursor}, doseq=True)
     return {"Link": f'<{quote(path)}?{query}>; rel="next"'}

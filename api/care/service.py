@@ -13,12 +13,15 @@ from api.care.repository import CANCELLED, CareRepository
 from api.care.tables import EpisodeRow, SessionRow
 from api.ids import new_id
 from api.paging import decode_cursor, encode_cursor
+from api.protocols.keeping import replan
+from api.protocols.store import OfSession
 from api.records.steps import UNKNOWN_CLIENT, Fault, Steps
 from api.responses.recording import EPISODE_MARGIN
 from api.times import today
 
 UNKNOWN_EPISODE: Final = "The client has no such episode."
 UNKNOWN_SESSION: Final = "The episode has no such session."
+ATTENDED: Final = "attended"
 _MARGIN: Final = timedelta(days=EPISODE_MARGIN)
 
 
@@ -94,6 +97,7 @@ class Care:
             faults = [*_own_faults(row), *await self._overlap(row), *await self._left_out(row)]
             await self.steps.refuse("change", "episode", episode_id, faults)
             await self.repository.save()
+            await self._replan(episode_id)
         self.steps.done("change", "episode", episode_id)
         return row
 
@@ -117,6 +121,8 @@ class Care:
         )
         await self.steps.refuse("create", "session", None, _session_faults(row, episode, "held_at"))
         await self.repository.add(row)
+        if row.attendance == ATTENDED:
+            await self._replan(episode_id)
         self.steps.done("create", "session", row.id)
         return row
 
@@ -164,8 +170,13 @@ class Care:
             at = "held_at" if "held_at" in given else "attendance"
             await self.steps.refuse("change", "session", session_id, _session_faults(row, episode, at))
             await self.repository.save()
+            await self._replan(episode_id)
         self.steps.done("change", "session", session_id)
         return row
+
+    async def _replan(self, episode_id: uuid.UUID) -> None:
+        """What falls due follows from the days of the episode and of its attended sessions."""
+        await replan(OfSession(self.repository.session), self.repository.organisation_id, episode_id)
 
     async def _episode(self, action: str, client_id: uuid.UUID, episode_id: uuid.UUID, **lock: Any) -> EpisodeRow:
         row = await self.repository.episode(client_id, episode_id, **lock)

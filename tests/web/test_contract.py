@@ -90,8 +90,16 @@ WORDING: Final = {
     },
     "pack": {"items": {}},
 }
+ENTRY: Final = {
+    "id": "start",
+    "instrument": "fsfi",
+    "when": {"kind": "baseline"},
+    "window": {"opens_before": 7, "overdue_after": 3, "closes_after": 7},
+}
+PROTOCOL: Final = {"name": "a", "entries": [ENTRY]}
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "amendResponse": {"json": {"answers": ANSWERS, "reason": "invented"}, "headers": {"If-Match": "*"}},
+    "assignProtocol": {"json": {"protocol": "b"}},
     "changeAssignment": {"json": {"due_on": "2026-02-12"}, "headers": {"If-Match": "*"}},
     "changeClient": {"json": {"partnered": True}},
     "changeEpisode": {"json": {"concerns": ["desire"]}, "headers": {"If-Match": "*"}},
@@ -105,10 +113,13 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "createDraft": {"json": OWN},
     "createEpisode": {"json": {"started_on": "2026-03-01", "format": "couple"}},
     "createGoal": {"json": {"kind": "target", "wording": "a", "target": 8, "baseline": 2, "set_on": "2026-01-12"}},
+    "createProtocol": {"json": {"code": "c", **PROTOCOL}},
     "createSession": {"json": {"held_at": "2026-03-02T10:00:00Z"}},
     "createWebhook": {"json": {"url": "https://receiver.example/"}},
     "deleteWebhook": {"headers": {"If-Match": "*"}},
     "drawProgress": {"params": {"instrument": "fsfi"}},
+    "endEpisodeProtocol": {"json": {}, "headers": {"If-Match": "*"}},
+    "moveEpisodeProtocol": {"json": {}, "headers": {"If-Match": "*"}},
     "previewDraft": {"json": {"answers": {}}},
     "putNewestWording": {"json": WORDING},
     "putWording": {"json": WORDING},
@@ -119,7 +130,9 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "recordConsent": {"json": {"given": True, "stated_on": "2026-01-12"}},
     "recordResponse": {"json": {"client_id": str(uuid.UUID(int=0))}, "headers": {"Idempotency-Key": "example"}},
     "replaceDraft": {"json": OWN},
+    "replaceProtocol": {"json": PROTOCOL, "headers": {"If-Match": "*"}},
     "replayDeliveries": {"json": {"since": "2026-03-01T00:00:00Z"}},
+    "retireProtocol": {"headers": {"If-Match": "*"}},
     "rotateWebhookSecret": {"json": {}, "headers": {"If-Match": "*"}},
     "scoreAnswers": {"json": {"answers": ANSWERS}},
     "validateInstrument": {"json": OWN},
@@ -342,6 +355,16 @@ async def things(running: Service, organisation: str) -> dict[str, str]:
         made = await client.post(f"/v1/webhooks/{found['webhook_id']}/test")
         assert made.status_code == 202, made.text
         found["delivery_id"] = made.json()["id"]
+        for code in ("a", "b"):
+            made = await client.post("/v1/protocols", json={"code": code, **PROTOCOL, "name": "before"})
+            assert made.status_code == 201, made.text
+            found["protocol_id"] = made.json()["id"]
+            path = f"/v1/protocols/{found['protocol_id']}"
+            assert (await client.put(path, json=PROTOCOL, headers={"If-Match": "*"})).status_code == 200
+        path = f"/v1/clients/{found['client_id']}/episodes/{found['episode_id']}/protocols"
+        made = await client.post(path, json={"protocol": "a", "version": 1})
+        assert made.status_code == 201, made.text
+        found["episode_protocol_id"] = made.json()["id"]
     return found
 
 
