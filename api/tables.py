@@ -95,6 +95,8 @@ class Owned:
     """The tables whose rows `column` may name; none: it names the client itself."""
     parent_key: str = "id"
     """The column of the parents that `column` names."""
+    kind: str | None = None
+    """The column that begins with the name of the one among the parents that is meant, where rows name others too."""
     kept: str | None = None
     """Why these rows stay when the client is erased; none: they go."""
 
@@ -124,8 +126,8 @@ CLIENT_TABLES: Final[dict[str, Owned]] = {
     "alert": Owned(),
     "alert_acknowledgement": Owned(),
     "idempotency_key": Owned("response_id", ("response",)),
-    "outbox": Owned("resource_id", ("client", *_RESOURCES)),
-    "webhook_delivery": Owned("resource_id", ("client", *_RESOURCES)),
+    "outbox": Owned("resource_id", ("client", *_RESOURCES), kind="topic"),
+    "webhook_delivery": Owned("resource_id", ("client", *_RESOURCES), kind="type"),
     "erasure": Owned(kept=_PROOF),
     "erasure_certificate": Owned("erasure_id", ("erasure",), kept=_PROOF),
     "erasure_backup": Owned("erasure_id", ("erasure",), kept=_PROOF),

@@ -94,7 +94,7 @@ async def verify_trail(
     ``kept`` are heads that were kept elsewhere, of any organisation; those of others are passed over.
     """
     trail = Trail(organisation_id)
-    heads = _Heads(*await _keys(connection, organisation_id, keys))
+    heads = _Heads(*await trusted_keys(connection, organisation_id, keys))
     walk = Walk()
     late: list[Finding] = []
     unlisted: list[Finding] = []
@@ -164,7 +164,7 @@ order by e.id
 """
 
 
-async def _keys(
+async def trusted_keys(
     connection: asyncpg.Connection[asyncpg.Record], organisation_id: uuid.UUID, keys: crypto.Keys
 ) -> tuple[dict[uuid.UUID, bytes], set[uuid.UUID]]:
     """The public keys that the master key vouches for, and the ids of those that it does not."""

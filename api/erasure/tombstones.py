@@ -29,22 +29,22 @@ async def tombstones(
     ``unless_in`` leaves out those that have reached that folder of backups.
     """
     await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
-    rows = await connection.fetch(_READ, organisation_id, unless_in)
-    return [
-        Tombstone(organisation_id, row["client_id"], row["erased_at"], row["record"].encode("utf-8")) for row in rows
-    ]
+    rows = await connection.fetch(READ.format(organisation="$1", folder="$2"), organisation_id, unless_in)
+    return [Tombstone(organisation_id, row["client_id"], row["erased_at"], row["record"].encode()) for row in rows]
 
 
-_READ: Final = """
+READ: Final = """
 select e.client_id, e.erased_at,
-       json_build_object('erasure', to_json(e), 'certificate', to_json(c), 'key', to_json(k))::text as record
+       json_build_object('erasure', to_json(e), 'certificate', to_json(c), 'key', to_json(k))::text as record, e.id
 from erasure e
 left join erasure_certificate c on c.organisation_id = e.organisation_id and c.erasure_id = e.id
 left join audit_key k on k.organisation_id = c.organisation_id and k.id = c.key_id
-where e.organisation_id = $1 and ($2::text is null or not exists (
-  select from erasure_backup b where b.organisation_id = e.organisation_id and b.erasure_id = e.id and b.folder = $2))
+where e.organisation_id = {organisation} and ({folder}::text is null or not exists (
+  select from erasure_backup b
+  where b.organisation_id = e.organisation_id and b.erasure_id = e.id and b.folder = {folder}))
 order by e.id
 """
+"""Clients, times, records and ids of an organisation's erasures, but for those that have reached a folder."""
 
 
 async def put_back(connection: RawConnection, tombstone: Tombstone) -> None:

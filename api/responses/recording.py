@@ -127,7 +127,10 @@ async def record(pool: asyncpg.Pool[asyncpg.Record], response: ResponseToRecord)
     The function's statement is its own transaction, so nothing needs to be begun, set or reset around it.
     """
     async with pool.acquire() as connection:
-        row = await connection.fetchrow(_CALL, *_arguments(response))
+        try:
+            row = await connection.fetchrow(_CALL, *_arguments(response))
+        except asyncpg.ForeignKeyViolationError:  # the client was erased between the look and the writing
+            return Recorded("client_unknown", None, None)
     outcome = cast(Outcome, row["outcome"])
     unchanged = outcome == "created" and row["document"] is None
     return Recorded(outcome, row["response_id"], response.document if unchanged else row["document"])

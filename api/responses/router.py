@@ -20,6 +20,8 @@ from api.alerts.settings import alerts_of
 from api.catalogue.library import InstrumentRetired, LibraryDep, library_of
 from api.conditional import etag
 from api.db import SessionDep, get_database
+from api.erasure.problems import ClientErased
+from api.erasure.service import erased_before
 from api.openapi import declare
 from api.paging import DEFAULT_PAGE, Cursor, Limit, next_link
 from api.problems import AnswersInvalid, IdempotencyKeyReused, NotFound, RequestInvalid, problems
@@ -111,7 +113,13 @@ _CREATED: Final[dict[int | str, dict[str, Any]]] = {
     response_class=Response,
     openapi_extra=_DECLARED,
     responses=problems(
-        AnswersInvalid, IdempotencyKeyInvalid, IdempotencyKeyReused, InstrumentRetired, NotFound, RequestInvalid
+        AnswersInvalid,
+        ClientErased,
+        IdempotencyKeyInvalid,
+        IdempotencyKeyReused,
+        InstrumentRetired,
+        NotFound,
+        RequestInvalid,
     )
     | _CREATED,
 )
@@ -183,7 +191,7 @@ async def _not_created(request: Request, recorded: Recorded, client_id: uuid.UUI
         await audit.refused("record", "client", client_id, code)
         raise RequestInvalid(errors=[{"pointer": pointer, "code": code, "detail": detail}])
     await audit.refused("record", "client", client_id, "not-found")
-    raise NotFound(
+    raise await erased_before(audit, client_id) or NotFound(
         service.UNKNOWN_CLIENT,
         errors=[{"pointer": "/client_id", "code": "unknown-client", "detail": "is the id of a client"}],
     )
