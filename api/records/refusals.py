@@ -18,7 +18,8 @@ from api.problems import Forbidden, Problem, TooManyRequests, Unauthenticated
 from api.records.audit import audit_of
 
 NOT_OF_CLIENTS: Final = frozenset(
-    {"instruments:read", "instruments:write", "licences:read", "protocols:read", "protocols:write", "wordings:write"}
+    {"alert-rules:read", "alert-rules:write"}
+    | {"instruments:read", "instruments:write", "licences:read", "protocols:read", "protocols:write", "wordings:write"}
 )
 """Scopes of operations that no client's data come from or go to: of these only the lack of the scope is kept."""
 
