@@ -23,6 +23,7 @@ from procrastinate.worker import Worker
 from api import logging
 from api.audit import jobs as audit
 from api.db import CONNECT_TIMEOUT, driver_url
+from api.erasure import jobs as erasure
 from api.imports import jobs as imports
 from api.job_database import connector_of
 from api.metrics import Metrics
@@ -132,6 +133,7 @@ def application(
                 _SETTINGS: settings,
                 webhooks.CONTEXT: delivering,
                 audit.CONTEXT: settings,
+                erasure.CONTEXT: settings,
                 rescoring.CONTEXT: rescoring.Means(url, settings),
                 imports.CONTEXT: imports.Importing(url, settings, asyncio.Semaphore(imports.AT_ONCE)),
             },
@@ -145,6 +147,7 @@ def application(
     for task, cron in ((forget_idempotency_keys, HOURLY), (resume_jobs, EVERY_TEN_MINUTES)):
         app.periodic(cron=cron)(app.task(name=task.__name__, pass_context=True)(task))
     audit.register(app)
+    erasure.register(app)
     rescoring.register(app)
     protocols.register(app)
     imports.register(app)
