@@ -79,6 +79,6 @@ class RescoringRepository:
         """Let a worker begin at once, if this transaction commits. Without any, the sweep finds the run (`jobs`)."""
         connection = await self.session.connection()
         await connection.execute(text("set local search_path = jobs, public"))
-        args = orjson.dumps({"organisation_id": self.organisation_id, "rescoring_id": run_id}).decode()
+        args = orjson.dumps({"organisation_id": str(self.organisation_id), "rescoring_id": str(run_id)}).decode()
         await connection.execute(_QUEUE, {"task": TASK, "args": args})
         await connection.execute(text("set local search_path to default"))

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias, cast
 
 import asyncpg
@@ -33,6 +33,8 @@ WINDOW: Final = 4_000
 """Responses looked at in one transaction. It holds the scores of them until it commits."""
 MOST_COUNTED: Final = 100_000
 """Responses among which those are counted that a run has left."""
+OVERLAP: Final = timedelta(hours=1)
+"""Before the beginning of a run, from where on is counted what it has left: an id may be older than its record."""
 LONGEST: Final = 3_600.0
 """Seconds: to count what a run has before it, all responses of an organisation are looked at in one statement."""
 FINISHED: Final = "rescoring.finished"
@@ -218,12 +220,13 @@ def _trail(run: asyncpg.Record) -> str:
 async def remaining(
     pool: asyncpg.Pool[asyncpg.Record], organisation_id: uuid.UUID, run_id: uuid.UUID
 ) -> tuple[int, bool]:
-    """How many responses a further run like it would score, of those with later ids; and whether all were counted."""
+    """How many responses a further run like it would score, of those made since; and whether all were counted."""
     async with _within(pool, organisation_id) as connection:
         run = await connection.fetchrow(
             "select * from rescoring where organisation_id = $1 and id = $2", organisation_id, run_id
         )
-        cursor = run["cursor"] or queries.NIL
+        since = (run["created_at"] - OVERLAP).timestamp()
+        cursor = uuid.UUID(int=int(since * 1000) << 80)  # ids begin with milliseconds
         last = await connection.fetchval(queries.WINDOW, organisation_id, cursor, MOST_COUNTED)
         if last is None:
             return 0, True

@@ -150,7 +150,7 @@ def _score(stored: Stored, read: dict[str, Any] | None, before: dict[str, Any] |
 def told(by: Rescored, version: int, response_id: uuid.UUID, revision: int) -> dict[str, Any]:
     """What a current document says of the run, and where the recorded one is."""
     return {
-        "id": by.id,
+        "id": str(by.id),
         "applied_at": by.at,
         "recorded_version": version,
         "recorded": f"{PATH}/{response_id}/versions/{revision}",
