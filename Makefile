@@ -48,7 +48,7 @@ serve: $(RUN_STAMP)  ## the same service, empty, with keys made in the data fold
 
 test: $(DEV_STAMP) $(ENGINES)  ## all tests; T=tests/scoring runs a part, without coverage
 ifeq ($(T),)
-	$(BIN)/python -m pytest -n $(JOBS) -m "not long" --cov --cov-report=term --cov-report=json:.coverage.json
+	$(BIN)/python -m pytest -n $(JOBS) -m "not long" -p tests.measured --cov --cov-report=term --cov-report=json:.coverage.json
 	$(BIN)/python -m scripts.branches .coverage.json scoring instruments
 else
 	$(BIN)/python -m pytest -m "not long" $(T)

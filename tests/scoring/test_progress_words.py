@@ -101,6 +101,11 @@ def test_no_parameters() -> None:
     )
 
 
+def test_what_was_amended() -> None:
+    found = progress(FSFI, "total", [*series(10), measured(20, day=14, amended=True)])
+    assert summary(found).endswith("Amended after recording: 1.")
+
+
 def test_no_cutoff() -> None:
     gmsex = instruments.load("gmsex")
     found = progress(gmsex, "total", series(9, variant="sum"))
