@@ -5,6 +5,8 @@ The format of the cases is in ``tests/golden/README.md``.
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,7 +35,6 @@ def cases_of(code: str) -> list[Case]:
 
 CODES = instruments.catalogue().codes
 BY_CODE = {code: cases_of(code) for code in CODES}
-CASES = [(code, case) for code in CODES for case in BY_CODE[code]]
 
 
 def exact(value: Any) -> float | None:
@@ -102,9 +103,8 @@ def out_of_reach(instrument: Instrument, bands: BandSet, value: float) -> bool:
     return ((Fraction(str(value)) - Fraction(rule.offset)) / Fraction(rule.factor)).denominator != 1
 
 
-@pytest.mark.parametrize(("code", "case"), CASES, ids=[f"{code}:{case['name']}" for code, case in CASES])
-def test_golden(code: str, case: Case) -> None:
-    instrument = instruments.load(code)
+def holds(instrument: Instrument, case: Case) -> None:
+    """What scoring the answers of a case gives is what the case says."""
     result = scoring.score(instrument, case["answers"], variant=case.get("variant"))
 
     assert list(result.scores) == list(case["scores"])
@@ -130,23 +130,34 @@ def test_golden(code: str, case: Case) -> None:
     }
 
 
-@pytest.mark.parametrize(("code", "case"), CASES, ids=[f"{code}:{case['name']}" for code, case in CASES])
-def test_figures_that_are_only_listed(code: str, case: Case) -> None:
+def only_listed_hold(instrument: Instrument, case: Case) -> None:
     """Cutoffs and bands that no result reports still have to be entered the right way round."""
-    instrument = instruments.load(code)
     values = {name: exact(value) for name, value in case["scores"].items()}
     held_back = case.get("held_back", [])
     for cutoff in held(instrument.cutoffs, instrument, case):
         value = values[cutoff.scale]
         side = case["cutoffs" if cutoff.primary else "listed_cutoffs"][cutoff.id]
-        assert side == (None if value is None or cutoff.scale in held_back else crossed(cutoff, value))
+        assert side == (None if value is None or cutoff.scale in held_back else crossed(cutoff, value)), cutoff.id
     for bands in held(instrument.bands, instrument, case):
         value = values[bands.scale]
         expected = case["bands"][bands.scale] if bands.default else case["other_bands"][bands.id]
-        assert expected == (None if value is None or bands.scale in held_back else label(bands, value))
+        assert expected == (None if value is None or bands.scale in held_back else label(bands, value)), bands.id
         if expected is not None and value is not None and value.is_integer():
             band = next(band for band in bands.bands if band.label == expected)
-            assert band.min <= value <= band.max
+            assert band.min <= value <= band.max, bands.id
+
+
+@pytest.mark.parametrize("law", [holds, only_listed_hold], ids=["scores", "listed"])
+@pytest.mark.parametrize("code", CODES)
+def test_golden(code: str, law: Callable[[Instrument, Case], None]) -> None:
+    """All cases of a file in one test, which names each that fails: some thousands of tests cost more than they do."""
+    instrument, wrong = instruments.load(code), []
+    for case in BY_CODE[code]:
+        try:
+            law(instrument, case)
+        except Exception:
+            wrong.append(f"{code}: {case['name']}\n{traceback.format_exc(limit=-3)}")
+    assert not wrong, f"{len(wrong)} of {len(BY_CODE[code])} cases\n\n" + "\n".join(wrong[:20])
 
 
 def test_every_instrument_has_golden_cases_and_every_file_an_instrument() -> None:
