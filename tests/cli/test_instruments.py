@@ -160,14 +160,19 @@ def test_the_schema_that_is_committed_is_current(fathomline: CommandLine) -> Non
     jsonschema.Draft202012Validator.check_schema(json.loads(outcome.out))
 
 
+@pytest.fixture(scope="module")
+def fits() -> jsonschema.Draft202012Validator:
+    """The schema as it is published, itself checked above."""
+    return jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
 @pytest.mark.parametrize("code", CODES)
-def test_every_definition_fits_the_schema(code: str) -> None:
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    definition = yaml.safe_load((DEFINITIONS / f"{code}@1.yaml").read_text(encoding="utf-8"))
-    jsonschema.validate(definition, schema)
-    definition["no_such_member"] = 1
-    with pytest.raises(jsonschema.ValidationError, match="no_such_member"):
-        jsonschema.validate(definition, schema)
+def test_every_definition_fits_the_schema(fits: jsonschema.Draft202012Validator, code: str) -> None:
+    text = (DEFINITIONS / f"{code}@1.yaml").read_text(encoding="utf-8")
+    definition = yaml.load(text, Loader=yaml.CSafeLoader)
+    fits.validate(definition)
+    (fault,) = fits.iter_errors(definition | {"no_such_member": 1})
+    assert "no_such_member" in fault.message
 
 
 def test_the_list_names_every_instrument(fathomline: CommandLine) -> None:
