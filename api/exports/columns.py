@@ -32,6 +32,10 @@ LEFT_OUT: Final[dict[str, str]] = {
     "organisation_key": "each installation makes keys of its own",
     "organisation": "the manifest says whose archive it is; the organisation that takes it in is its own",
     "audit_client": "made anew from the events, when the installation that takes them in seals them",
+    "erasure_backup": "which folders of backups of this installation know of an erasure",
+    "import_run": "work of this installation; the responses that it wrote are carried",
+    "import_chunk": "what was sent for that work",
+    "import_fault": "what was wrong with it",
     "outbox": "messages of this installation; sent again by another they would come twice",
     "webhook": "an endpoint's secret is shared between its receiver and this installation",
     "webhook_delivery": "what became of messages of this installation",
@@ -42,6 +46,7 @@ EVIDENCE: Final[dict[str, str]] = {
     "audit_key": "the public half of the key that signed the chain",
     "audit_seal": "the chain that the events were sealed into; another installation seals them into its own",
     "audit_head": "the signed ends of that chain",
+    "erasure_certificate": "signed with that key; that somebody was erased is taken in, from another table",
 }
 """Tables that are in the archive to be shown, and are not taken in."""
 

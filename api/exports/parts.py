@@ -10,7 +10,7 @@ from api.clients.codes import CODES
 from api.exports.sheet import Sheet, day, moment
 from instruments import Instrument
 
-MOST_FORMS: Final = 300
+MOST_FORMS: Final = 200
 """Forms that are printed with every answer, the newest; of older ones it is said where they are."""
 
 Row = Mapping[str, Any]

@@ -8,6 +8,7 @@ of the database, leaves nothing, and the same command may simply be run again.
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -128,6 +129,7 @@ class _Writer:
 
     def __init__(self, connection: Connection, keys: crypto.Keys, organisation_id: uuid.UUID) -> None:
         self._connection, self._keys, self._organisation_id = connection, keys, organisation_id
+        self._hashing = self._lookup_key()
 
     def table(self, table: str, lines: Iterator[bytes], told: Told) -> Checksum:
         """All rows of a table."""
@@ -172,8 +174,23 @@ class _Writer:
             if plan.table == CLIENT:
                 text = row["external_id"]
                 row["external_id_hash"] = (
-                    None if text is None else crypto.external_id_hash(self._keys.lookup, self._organisation_id, text)
+                    None if text is None else crypto.external_id_hash(self._hashing, self._organisation_id, text)
                 )
+
+    def _lookup_key(self) -> bytes:
+        """What external identifiers are hashed with here: made now, where the organisation has none."""
+        row = self._connection.execute(
+            "select lookup_wrapped from organisation_key where organisation_id = %s", (self._organisation_id,)
+        ).fetchone()
+        if row is not None:
+            return crypto.unwrap_lookup_key(self._keys, bytes(row[0]), organisation_id=self._organisation_id)
+        made = secrets.token_bytes(crypto.KEY_BYTES)
+        wrapped = crypto.wrap_lookup_key(self._keys, made, organisation_id=self._organisation_id)
+        self._connection.execute(
+            "insert into organisation_key (organisation_id, lookup_wrapped) values (%s, %s)",
+            (self._organisation_id, wrapped),
+        )
+        return made
 
     def _new_keys(self, rows: Sequence[Row]) -> list[tuple[uuid.UUID, bytes]]:
         found = []

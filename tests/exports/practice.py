@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 
 import asyncpg
@@ -13,11 +14,20 @@ from tests.api.test_assignments import DONE
 from tests.api.test_assignments import FULL as WORK
 from tests.api.test_goals import LEVELS, TARGET, made, rated
 from tests.conftest import Tenant
-from tests.factories import make_own_rows, make_wording
+from tests.factories import (
+    make_alert_rows,
+    make_audit_rows,
+    make_erasure,
+    make_own_rows,
+    make_protocol_rows,
+    make_rescoring,
+    make_wording,
+)
 
 EXTERNAL_ID = "Sentinel-4711"
 GOAL, REASON, NOTE = LEVELS["wording"], "Sentinel: read the wrong line", WORK["note"]
-WORDS = (EXTERNAL_ID, GOAL, REASON, NOTE, DONE["note"])
+ALERTED = "Sentinel: talked about it"
+WORDS = (EXTERNAL_ID, GOAL, REASON, NOTE, DONE["note"], ALERTED)
 """What is kept sealed."""
 
 
@@ -28,8 +38,10 @@ class Practice:
     client: str
     partner: str
     couple: str
+    episode: str
     response: str
     """Amended once."""
+    alert: str
 
 
 async def lived(people: People, external_id: str = EXTERNAL_ID) -> Practice:
@@ -67,7 +79,9 @@ async def lived(people: People, external_id: str = EXTERNAL_ID) -> Practice:
     assert amended.status_code == 200, amended.text
     low = {str(item): 3 for item in range(1, 10)}
     alarming = await person.respond(client, instrument="phq-9", answers=low)
-    assert alarming.json()["alerts"], alarming.text
+    alert = alarming.json()["alerts"][0]["id"]
+    seen = await person.http.post(f"/v1/alerts/{alert}/acknowledge", json={"note": ALERTED})
+    assert seen.status_code == 200, seen.text
     second = await person.respond(client, answered_at="2026-04-01T10:00:00Z")
     voided = await correct(person, second.json()["id"], "void", reason="Sentinel: a trial", reason_code="test-entry")
     assert voided.status_code == 200, voided.text
@@ -81,7 +95,7 @@ async def lived(people: People, external_id: str = EXTERNAL_ID) -> Practice:
     await made(person, client, TARGET)
     work = await _posted(person, f"/v1/clients/{client}/assignments", **WORK)
     await _posted(person, f"/v1/clients/{client}/assignments/{work}/completions", **DONE)
-    return Practice(client, partner, couple, response)
+    return Practice(client, partner, couple, episode, response, alert)
 
 
 async def _posted(person: Person, path: str, **members: object) -> str:
@@ -91,7 +105,13 @@ async def _posted(person: Person, path: str, **members: object) -> str:
     return found
 
 
-async def filled(connection: asyncpg.Connection, tenant: Tenant) -> None:
-    """A row in each table that has nothing of a client, by the shortest way."""
+async def filled(connection: asyncpg.Connection, tenant: Tenant, practice: Practice) -> None:
+    """A row in each of the other tables, by the shortest way."""
+    client = uuid.UUID(practice.client)
     await make_own_rows(connection, tenant.id)
     await make_wording(connection, tenant.id)
+    await make_alert_rows(connection, tenant.id, uuid.UUID(practice.alert))
+    await make_protocol_rows(connection, tenant.id, client, uuid.UUID(practice.episode))
+    await make_rescoring(connection, tenant.id, uuid.UUID(practice.response))
+    await make_erasure(connection, tenant.id)
+    await make_audit_rows(connection, tenant.id, client)
