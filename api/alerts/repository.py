@@ -149,10 +149,13 @@ class RuleRepository:
             query = query.where(col(AlertRuleRow.id) > after)
         return (await self.session.exec(query.order_by(col(AlertRuleRow.id)).limit(limit))).all()
 
-    async def in_use(self, instrument: str) -> int:
-        """How many thresholds of an instrument are not retired. Of several at once, one counts after the other."""
-        lock = func.pg_advisory_xact_lock(func.hashtextextended(f"alert_rule {self.organisation_id}", 0))
+    async def alone(self) -> None:
+        """Wait for whoever else is changing thresholds or guidance of the organisation, until they are done."""
+        lock = func.pg_advisory_xact_lock(func.hashtextextended(f"alert settings {self.organisation_id}", 0))
         await (await self.session.connection()).execute(select(lock))
+
+    async def in_use(self, instrument: str) -> int:
+        """How many thresholds of an instrument are not retired."""
         query = select(func.count()).where(
             col(AlertRuleRow.organisation_id) == self.organisation_id,
             col(AlertRuleRow.instrument) == instrument,
@@ -160,10 +163,10 @@ class RuleRepository:
         )
         return int((await (await self.session.connection()).execute(query)).scalar_one())
 
-    async def guidance(self, *, lock: bool = False) -> AlertGuidanceRow | None:
+    async def guidance(self) -> AlertGuidanceRow | None:
         """The texts of the organisation."""
         query = select_rows(AlertGuidanceRow).where(AlertGuidanceRow.organisation_id == self.organisation_id)
-        return (await self.session.exec(query.with_for_update() if lock else query)).one_or_none()
+        return (await self.session.exec(query)).one_or_none()
 
 
 def _of_clinician(clinician: str) -> Any:

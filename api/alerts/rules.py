@@ -74,6 +74,7 @@ class Rules:
         found = await self.lane.run(self._organisation_id, _faults, instrument, body.when)
         async with self.database.session(self._organisation_id) as session:
             repository, steps = self._at(session)
+            await repository.alone()
             if not found and await repository.in_use(body.instrument) >= MOST_IN_USE:
                 detail = f"has at most {MOST_IN_USE} rules that are not retired"
                 found = [("instrument", "too-many-rules", detail)]
@@ -149,7 +150,8 @@ class Rules:
         """
         async with self.database.session(self._organisation_id) as session:
             repository, steps = self._at(session)
-            row = await repository.guidance(lock=True)
+            await repository.alone()
+            row = await repository.guidance()
             await steps.expect(_GUIDANCE, self._organisation_id, 0 if row is None else row.version, if_match)
             await steps.refuse("change", _GUIDANCE, self._organisation_id, await self._entry_faults(repository, body))
             now, entries = datetime.now(UTC), [entry.model_dump(exclude_none=True) for entry in body.entries]
