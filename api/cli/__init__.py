@@ -23,8 +23,11 @@ COMMANDS = {
     "demo": "demo",
     "score": "score",
     "instruments": "instruments",
+    "import": "imports",
     "import-instrument": "own",
     "export-instrument": "own",
+    "export": "archive",
+    "rescore": "rescore",
 }
 """Each command, and the module that brings it. Only the module of the command given is imported: scoring a file needs
 neither the web framework nor the database."""
