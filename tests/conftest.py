@@ -7,6 +7,7 @@ must see a whole database alone takes `fresh_database`.
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import sys
 import uuid
@@ -30,11 +31,20 @@ from api.embedded.cluster import OWNER, SERVICE
 from api.organisations.repository import ensure_organisation
 from api.settings import Settings
 
+gc.set_threshold(20_000, 20, 20)
+"""As the service sets it: the libraries and some thousands of tests are a million objects to walk through each time."""
+
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=2_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 MASTER_KEY = bytes(range(7, 39)).hex()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays until the end, so the garbage collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import embedded, migrate
+from api.cli import COLLECTING
 from api.organisations.repository import ensure_organisation
 from api.settings import Settings, SettingsError
 from api.startup import DEVELOPMENT_ORGANISATION, StartupError
@@ -134,7 +135,7 @@ def _settle() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(*COLLECTING)
 
 
 @asynccontextmanager
