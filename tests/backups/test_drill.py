@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from api.cli import application
 from api.security import issuer
+from benchmarks.killable import Killable, Load
+from benchmarks.server import free_port
 from tests.conftest import MASTER_KEY
-from tests.crash.service import Killable, Load
-from tests.crash.test_kill import free_port
 from tests.platform.embedding import nothing_left
 
 Run = Callable[..., Any]
@@ -49,9 +49,7 @@ async def somebody(http: httpx.AsyncClient, forms: int) -> Load:
 
 async def erase(service: Killable, client_id: str) -> None:
     """Erase a client by the API, as an administrator; returns when it has reached the backups."""
-    token = issuer.load(service.data, create=False).token(organisation="demo", role="admin")
-    headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=service.address, headers=headers, trust_env=False) as http:
+    async with service.client("admin") as http:
         asked = {"reason": "asked-for", "confirm": client_id}
         answer = await http.delete(f"/v1/clients/{client_id}", params=asked)
         assert answer.status_code == 200, answer.text
@@ -68,6 +66,7 @@ async def until(load: Load, more: int) -> None:
 async def drill(tmp_path: Path, run: Run, *, before: int, after: int, callers: int) -> None:
     backups, lost, new = tmp_path / "backups", tmp_path / "lost", tmp_path / "new"
     service = await Killable.prepare(lost, free_port())
+    service.master_key = MASTER_KEY
     service.more = {"FATHOMLINE_BACKUPS": json.dumps([str(backups)])}
     again = None
     try:
@@ -96,6 +95,7 @@ async def drill(tmp_path: Path, run: Run, *, before: int, after: int, callers: i
         assert verdict["checks"]["backup"][0]["clients_left_out"] == 1
         assert verdict["checks"]["audit"][0]["intact"]
         again = Killable(new, service.port, issuer.load(new, create=True).token(organisation="demo", role="ehr"))
+        again.master_key = MASTER_KEY
         await again.start()
         async with again.client() as http:
             for text in promised.values():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 from collections import Counter
 from pathlib import Path
 
@@ -13,27 +12,9 @@ import pytest
 
 from api.embedded import acquire
 from api.responses.versions import as_recorded
-from tests.crash.service import Killable, Load
-from tests.platform.embedding import keepers, kill, nothing_left, postmaster
-
-VICTIMS = ("service", "postmaster", "service and postmaster", "all")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def strike(service: Killable, victim: str) -> None:
-    """Kill what is named, without warning."""
-    pids = [postmaster(service.data)] if "postmaster" in victim or victim == "all" else []
-    if victim == "all":
-        pids += keepers(service.data)
-    if "service" in victim or victim == "all":
-        service.kill()
-    kill(*pids)
+from benchmarks.killable import VICTIMS, Killable, Load, strike
+from benchmarks.server import free_port
+from tests.platform.embedding import nothing_left
 
 
 async def round_of(service: Killable, load: Load, victim: str, seconds: float) -> None:

@@ -19,10 +19,10 @@ from api.metrics import Metrics
 from api.organisations.repository import ensure_organisation
 from api.settings import Settings
 from api.startup import derived_keys
+from benchmarks.receiver import Receiver
 from tests.api.people import web
 from tests.conftest import Urls
 from tests.webhooks.conftest import make
-from tests.webhooks.receiver import Receiver
 
 
 @pytest.fixture

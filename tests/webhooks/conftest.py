@@ -21,9 +21,9 @@ from api.webhooks import jobs as webhook_jobs
 from api.webhooks.addresses import Reach
 from api.webhooks.jobs import Delivering
 from api.webhooks.sending import Sender
+from benchmarks.receiver import Receiver
 from tests.api.people import Person, web
 from tests.conftest import Tenant
-from tests.webhooks.receiver import Receiver
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.webhooks.addresses import AddressRefused, GuardedBackend, Reach, UrlRefused, resolve
-from tests.webhooks.receiver import Receiver
+from benchmarks.receiver import Receiver
 
 REFUSED = [
     "0.0.0.0",  # noqa: S104  - nothing binds to it here

@@ -16,10 +16,10 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from api.webhooks import jobs as webhook_jobs
 from api.webhooks.retries import ATTEMPTS, PAUSES
+from benchmarks.receiver import Receiver, answer
 from tests.api.people import Person, problem, web
 from tests.conftest import Tenant
 from tests.webhooks.conftest import Worker, make
-from tests.webhooks.receiver import Receiver, answer
 
 ALERTING = {"instrument": "phq-9", "answers": {str(number): 3 for number in range(1, 10)}}
 """Answers that raise an alert."""

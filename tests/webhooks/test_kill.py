@@ -9,17 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import asyncpg
-import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from api.embedded import acquire
-from api.security import issuer
-from tests.crash.service import Killable, Load
-from tests.crash.test_kill import free_port, strike
+from benchmarks.killable import Killable, Load, strike
+from benchmarks.receiver import Got, Receiver, answer
+from benchmarks.server import free_port
 from tests.platform.embedding import nothing_left
-from tests.webhooks.receiver import Got, Receiver, answer
 
 
 @asynccontextmanager
@@ -35,29 +31,13 @@ async def running(data: Path) -> AsyncIterator[Killable]:
     await asyncio.to_thread(nothing_left, data)
 
 
-def admin(service: Killable) -> httpx.AsyncClient:
-    """An HTTP client with an administrator's token."""
-    token = issuer.load(service.data, create=False).token(organisation="demo", role="admin")
-    headers = {"Authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(base_url=service.address, headers=headers, timeout=20, trust_env=False)
-
-
-async def hurry(service: Killable) -> None:
-    """Half a minute passes: the lease of a worker that was killed runs out, and the next attempts are due."""
-    with await asyncio.to_thread(acquire, service.data) as lease:
-        connection = await asyncpg.connect(lease.url("postgres"))
-        await connection.execute("update webhook set busy_until = null, paused_until = null")
-        await connection.execute("update webhook_delivery set next_attempt_at = now() where state = 'pending'")
-        await connection.close()
-
-
 async def all_received(service: Killable, receiver: Receiver, load: Load, seconds: float) -> None:
     """Every acknowledged response is told, each under one id."""
     wanted = {text[len('{"id":"') :][:36] for text in load.acknowledged.values()}
     async with asyncio.timeout(seconds):
         while not wanted <= {got.json["data"]["response_id"] for got in receiver.got}:
             await asyncio.sleep(0.5)
-            await hurry(service)
+            await service.hurry()
     ids = defaultdict(set)
     for got in receiver.got:
         ids[got.json["data"]["response_id"]].add(got.id)
@@ -74,7 +54,7 @@ async def test_killed_in_the_middle_of_a_delivery(tmp_path: Path) -> None:
             return None
 
         receiver.behave = silent
-        async with admin(service) as somebody, service.client() as http:
+        async with service.client("admin") as somebody, service.client() as http:
             made = (await somebody.post("/v1/webhooks", json={"url": receiver.url})).json()
             load = Load((await http.post("/v1/clients", json={})).json()["id"])
             for number in range(12):
@@ -106,7 +86,7 @@ async def test_killed_again_and_again_under_load(tmp_path: Path) -> None:
             return chance.choice([answer(204), answer(200), answer(500), answer(429), None])
 
         receiver.behave = moody
-        async with admin(service) as somebody, service.client() as http:
+        async with service.client("admin") as somebody, service.client() as http:
             made = (await somebody.post("/v1/webhooks", json={"url": receiver.url})).json()
             load = Load((await http.post("/v1/clients", json={})).json()["id"])
         for _ in range(20):
@@ -126,6 +106,6 @@ async def test_killed_again_and_again_under_load(tmp_path: Path) -> None:
                     for key, body in list(load.uncertain.items()):
                         await load.post(http, key, body)
             with suppress(TimeoutError):
-                await hurry(service)
+                await service.hurry()
         receiver.always(answer(204))
         await all_received(service, receiver, load, seconds=600)

@@ -21,10 +21,10 @@ from api.ids import new_id
 from api.webhooks import sending
 from api.webhooks.addresses import Reach
 from api.webhooks.sending import Answer, Message, Sender, new_secret, written
+from benchmarks.receiver import Got, Receiver, answer
 from tests.fhir.conftest import lacking
 from tests.fhir.node import FOLDER
 from tests.webhooks.certificates import issue
-from tests.webhooks.receiver import Got, Receiver, answer
 
 HERE = Path(__file__).parent
 HOST = "receiver.example"

@@ -14,9 +14,9 @@ from procrastinate.exceptions import ConnectorException
 
 from api.security import crypto
 from api.webhooks import jobs as webhook_jobs
+from benchmarks.receiver import Got, Receiver, answer
 from tests.api.people import Person
 from tests.webhooks.conftest import Worker, make
-from tests.webhooks.receiver import Got, Receiver, answer
 from tests.webhooks.test_delivery import happen
 
 

@@ -1,4 +1,4 @@
-"""A service process with its embedded database that may be killed at any moment, and callers that keep posting."""
+"""A service with its embedded database that may be killed at any moment, and callers that keep posting."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import asyncpg
 import httpx
@@ -20,11 +21,13 @@ import httpx
 from api import migrate
 from api.embedded import acquire
 from api.organisations.repository import ensure_organisation
-from api.security import issuer
-from tests.conftest import MASTER_KEY
+from api.security import crypto, issuer
+from benchmarks.processes import keepers, kill, postmaster
 
-ROOT = Path(__file__).parents[2]
-START = datetime(2026, 1, 1, tzinfo=UTC)
+ROOT: Final = Path(__file__).parents[1]
+START: Final = datetime(2026, 1, 1, tzinfo=UTC)
+VICTIMS: Final = ("service", "postmaster", "service and postmaster", "all")
+"""What `strike` can kill; ``all`` is the keeper of the database too."""
 
 
 @dataclass
@@ -37,6 +40,9 @@ class Killable:
     process: subprocess.Popen[bytes] | None = None
     more: dict[str, str] = field(default_factory=dict)
     """Further settings, by the names of their variables."""
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    """Processes of `fathomline worker` beside it."""
+    master_key: str = field(default_factory=crypto.new_master_key, repr=False)
 
     @classmethod
     async def prepare(cls, data: Path, port: int) -> Self:
@@ -50,25 +56,36 @@ class Killable:
 
     @property
     def address(self) -> str:
+        """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
-    def client(self) -> httpx.AsyncClient:
-        """An HTTP client of the service, with the token."""
-        headers = {"Authorization": f"Bearer {self.token}"}
+    def client(self, role: str = "ehr") -> httpx.AsyncClient:
+        """An HTTP client of the service, with a token."""
+        token = self.token
+        if role != "ehr":
+            token = issuer.load(self.data, create=False).token(organisation="demo", role=role)
+        headers = {"Authorization": f"Bearer {token}"}
         return httpx.AsyncClient(base_url=self.address, headers=headers, timeout=20, trust_env=False)
 
     async def start(self) -> None:
         """Start the service; returns when it is ready."""
+        self.process = self._run("serve", "--port", str(self.port))
+        await self.ready()
+
+    def start_worker(self) -> None:
+        """Start a worker in a process of its own."""
+        self.workers.append(self._run("worker"))
+
+    def _run(self, *arguments: str) -> subprocess.Popen[bytes]:
         kept = {name: value for name, value in os.environ.items() if not re.match("FATHOMLINE_|DATABASE_", name)}
         own = {
             "FATHOMLINE_DATA": str(self.data),
-            "FATHOMLINE_MASTER_KEY": MASTER_KEY,
+            "FATHOMLINE_MASTER_KEY": self.master_key,
             "FATHOMLINE_DEVELOPMENT_ISSUER": "true",
             "FATHOMLINE_LOG_LEVEL": "error",
         }
-        command = [sys.executable, "-c", "from api.cli import main; main()", "serve", "--port", str(self.port)]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=kept | own | self.more)
-        await self.ready()
+        command = [sys.executable, "-c", "from api.cli import main; main()", *arguments]
+        return subprocess.Popen(command, cwd=ROOT, env=kept | own | self.more)
 
     async def ready(self, seconds: float = 90.0) -> None:
         """Wait until the service says that it can answer."""
@@ -89,11 +106,38 @@ class Killable:
         self.process.kill()
         self.process.wait()
 
+    def kill_worker(self, which: int) -> None:
+        """kill -9 of a worker."""
+        worker = self.workers.pop(which)
+        worker.kill()
+        worker.wait()
+
+    async def hurry(self) -> None:
+        """Half a minute passes: the lease of a worker that was killed runs out, and the next attempts are due."""
+        with await asyncio.to_thread(acquire, self.data) as lease:
+            connection = await asyncpg.connect(lease.url("postgres"))
+            await connection.execute("update webhook set busy_until = null, paused_until = null")
+            await connection.execute("update webhook_delivery set next_attempt_at = now() where state = 'pending'")
+            await connection.close()
+
     def stop(self) -> None:
-        """End it in good order, if it runs."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(60)
+        """End it and its workers in good order, if they run."""
+        running = [each for each in (self.process, *self.workers) if each is not None and each.poll() is None]
+        for each in running:
+            each.terminate()
+        for each in running:
+            each.wait(60)
+        self.workers.clear()
+
+
+def strike(service: Killable, victim: str) -> None:
+    """Kill what is named (see `VICTIMS`), without warning."""
+    pids = [postmaster(service.data)] if "postmaster" in victim or victim == "all" else []
+    if victim == "all":
+        pids += keepers(service.data)
+    if "service" in victim or victim == "all":
+        service.kill()
+    kill(*pids)
 
 
 @dataclass
@@ -102,9 +146,11 @@ class Load:
 
     client_id: str
     acknowledged: dict[str, str] = field(default_factory=dict)
+    """By the key of the request: the answer's text, or what `note` makes of it."""
     uncertain: dict[str, dict[str, Any]] = field(default_factory=dict)
     count: int = 0
     stopping: bool = False
+    note: Callable[[str], str] = str
 
     def form(self) -> dict[str, Any]:
         """The next form; no two have the same time, so a duplicate would show."""
@@ -121,11 +167,19 @@ class Load:
             self.uncertain[key] = body
             return
         if answer.status_code == 201:
-            assert self.acknowledged.setdefault(key, answer.text) == answer.text
+            noted = self.note(answer.text)
+            assert self.acknowledged.setdefault(key, noted) == noted
             self.uncertain.pop(key, None)
         else:
             assert answer.status_code == 503, answer.text
             self.uncertain[key] = body
+
+    async def insist(self, http: httpx.AsyncClient, key: str, body: dict[str, Any]) -> None:
+        """Post until it is acknowledged, as a caller does that wants to be sure."""
+        await self.post(http, key, body)
+        while key in self.uncertain:
+            await asyncio.sleep(0.1)
+            await self.post(http, key, body)
 
     async def run(self, service: Killable, callers: int) -> None:
         """Keep posting until told to stop."""
