@@ -173,7 +173,7 @@ async def read(import_id: uuid.UUID, imports: ForReaders, response: Response) ->
             "description": "One line a fault; `Faults-Total` tells how many there are, kept or not",
             "headers": {"Faults-Total": {"description": "Faults in all", "schema": {"type": "integer"}}},
             "content": {
-                "application/x-ndjson": {"schema": declare(schemas.FaultRead, "serialization")},
+                "application/x-ndjson": {"schema": declare(schemas.ImportFaultRead, "serialization")},
                 "text/csv": {"schema": {"type": "string"}},
             },
         }

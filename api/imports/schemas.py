@@ -67,7 +67,7 @@ class ImportPage(BaseModel):
     next: str | None = Field(description="Cursor of the next page; null on the last")
 
 
-class FaultRead(BaseModel):
+class ImportFaultRead(BaseModel):
     """One line of the report: one thing wrong with one row."""
 
     row: int = Field(description="Counted from 1, without the header; in the long layout, cells")
