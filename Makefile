@@ -8,7 +8,8 @@ BIN := .venv/bin
 RUN_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
 NODE_STAMP := tests/fhir/node_modules/.installed
-JOBS ?= auto
+# A worker more than there are processors: many tests wait for a process or a database that starts.
+JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)))
 
 .DEFAULT_GOAL := help
 # Node and Chromium are of use to a whole run, and to what is asked of tests/fhir.
@@ -48,7 +49,7 @@ serve: $(RUN_STAMP)  ## the same service, empty, with keys made in the data fold
 
 test: $(DEV_STAMP) $(ENGINES)  ## all tests; T=tests/scoring runs a part, without coverage
 ifeq ($(T),)
-	$(BIN)/python -m pytest -n $(JOBS) -m "not long" -p tests.measured --cov --cov-report=term --cov-report=json:.coverage.json
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not long" -p tests.measured --cov --cov-report=term --cov-report=json:.coverage.json
 	$(BIN)/python -m scripts.branches .coverage.json scoring instruments
 else
 	$(BIN)/python -m pytest -m "not long" $(T)
