@@ -46,7 +46,7 @@ returning id
 _ABANDONED: Final = """
 update import_run set state = 'failed', failure_code = 'upload-abandoned', key_wrapped = null,
   failure_detail = 'its file was never sent to the end', finished_at = now(), changed_at = now()
-where state in ('uploading', 'running') and changed_at < now() - %s and (state = 'uploading' or not spooled)
+where state in ('uploading', 'queued', 'running') and changed_at < now() - %s and (state = 'uploading' or not spooled)
 returning id
 """
 _CHUNKS: Final = "delete from import_chunk where import_id = any(%s)"

@@ -65,8 +65,8 @@ class Imports:
         """Whose they are."""
         return self.audit.principal.organisation_id
 
-    async def create(self, wanted: Wanted) -> uuid.UUID:
-        """A new import without any of its file.
+    async def create(self, wanted: Wanted, *, spooled: bool = True) -> uuid.UUID:
+        """A new import without any of its file; not ``spooled``, one that whoever makes it runs from their own file.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class Imports:
         row = ImportRow(
             organisation_id=self.organisation_id,
             id=import_id,
-            state="uploading",
+            state="uploading" if spooled else "queued",
             format=wanted.format,
             layout=wanted.layout,
             compressed=wanted.compressed,
@@ -86,8 +86,8 @@ class Imports:
             dry_run=wanted.dry_run,
             alerts=wanted.alerts,
             create_clients=wanted.create_clients,
-            spooled=True,
-            key_wrapped=crypto.wrap_import_key(self.keys, crypto.new_client_key(), **whose),
+            spooled=spooled,
+            key_wrapped=crypto.wrap_import_key(self.keys, crypto.new_client_key(), **whose) if spooled else None,
             subject=self.audit.principal.subject,
             role=self.audit.principal.role,
             request_id=self.audit.request_id,

@@ -76,7 +76,7 @@ OPERATIONS: Final = [
 PROTECTED: Final = [operation for operation in OPERATIONS if operation.scope]
 WITH_IDS: Final = sorted(
     (operation for operation in PROTECTED if operation.id_parameters),
-    key=lambda operation: operation.method == "delete",  # last, since the others need what they delete
+    key=lambda operation: operation.method == "delete" or operation.id == "cancelImport",  # last: others need it
 )
 
 ANSWERS: Final = {str(item): 5 for item in range(1, 20)}
@@ -100,6 +100,10 @@ PROTOCOL: Final = {"name": "a", "entries": [ENTRY]}
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "amendResponse": {"json": {"answers": ANSWERS, "reason": "invented"}, "headers": {"If-Match": "*"}},
     "assignProtocol": {"json": {"protocol": "b"}},
+    "appendImport": {
+        "content": b"x",
+        "headers": {"Content-Type": "text/csv", "Upload-Offset": "0", "Upload-Complete": "?0"},
+    },
     "changeAssignment": {"json": {"due_on": "2026-02-12"}, "headers": {"If-Match": "*"}},
     "changeClient": {"json": {"partnered": True}},
     "changeEpisode": {"json": {"concerns": ["desire"]}, "headers": {"If-Match": "*"}},
@@ -114,6 +118,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "createEpisode": {"json": {"started_on": "2026-03-01", "format": "couple"}},
     "createGoal": {"json": {"kind": "target", "wording": "a", "target": 8, "baseline": 2, "set_on": "2026-01-12"}},
     "createProtocol": {"json": {"code": "c", **PROTOCOL}},
+    "createImport": {"params": {"format": "csv"}, "headers": {"Upload-Complete": "?0"}},
     "createSession": {"json": {"held_at": "2026-03-02T10:00:00Z"}},
     "createWebhook": {"json": {"url": "https://receiver.example/"}},
     "deleteWebhook": {"headers": {"If-Match": "*"}},
@@ -331,6 +336,9 @@ async def things(running: Service, organisation: str) -> dict[str, str]:
             assert made.status_code == 201, made.text
             found[name] = made.json()["id"]
             path = f"{path}/{found[name]}/sessions"
+        made = await client.post("/v1/imports", **EXAMPLES["createImport"])
+        assert made.status_code == 202, made.text
+        found["import_id"] = made.json()["id"]
         words = {"wording": "a", "levels": ["a", "b", "c", "d", "e"]}
         goal = {"kind": "levels", **words, "baseline": -1, "set_on": "2026-01-12"}
         made = await client.post(f"/v1/clients/{found['client_id']}/goals", json=goal)
