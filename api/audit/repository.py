@@ -179,8 +179,11 @@ class AuditRepository:
         return [Found(chain.Event(*row[:-1]), row[-1]) for row in rows]
 
     async def client_exists(self, client_id: uuid.UUID) -> bool:
-        """Whether the organisation has such a client."""
-        query = "select 1 from client where organisation_id = :organisation_id and id = :client_id"
+        """Whether the organisation has such a client, or had one who was erased."""
+        query = (
+            "select 1 from client where organisation_id = :organisation_id and id = :client_id union all "
+            "select 1 from erasure where organisation_id = :organisation_id and client_id = :client_id"
+        )
         return bool(await self._rows(query, client_id=client_id))
 
     async def links(self, after: int, limit: int) -> list[Linked]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -39,15 +39,12 @@ async def erase(
     erasures: ErasuresDep,
     reason: Annotated[ErasureReason, Query(description="Why; it is certified")],
     confirm: Annotated[
-        uuid.UUID,
-        Query(
-            description="The client's id once more: that the client is to be erased for good, and that nothing obliges "
-            "the organisation to keep the record"
-        ),
+        Literal["no-duty-to-keep"],
+        Query(description="States that nothing obliges the organisation to keep the record, which is gone for good"),
     ],
 ) -> schemas.ErasureRead:
     """Erase a client for good: the key is destroyed and every row removed. Nothing brings it back; docs/erasure.md."""
-    return await erasures.erase(client_id, reason, confirm)
+    return await erasures.erase(client_id, reason)
 
 
 @router.get(ERASURES, operation_id="listErasures", responses=LISTED)

@@ -19,7 +19,7 @@ from api.erasure.problems import ClientErased
 from api.erasure.repository import Kept
 from api.ids import new_id
 from api.paging import decode_cursor, encode_cursor
-from api.problems import NotFound, RequestInvalid, ServiceUnavailable
+from api.problems import NotFound, ServiceUnavailable
 from api.records.audit import Audit
 from api.records.steps import UNKNOWN_CLIENT
 from api.security import crypto
@@ -49,21 +49,15 @@ class Erasures:
     def _organisation_id(self) -> uuid.UUID:
         return self.audit.principal.organisation_id
 
-    async def erase(self, client_id: uuid.UUID, reason: str, confirm: uuid.UUID) -> schemas.ErasureRead:
+    async def erase(self, client_id: uuid.UUID, reason: str) -> schemas.ErasureRead:
         """Erase a client for good.
 
         Raises
         ------
-        RequestInvalid
-            It was not confirmed by the client's own id.
         NotFound, ClientErased
         ServiceUnavailable
             Others kept adding to the record; nothing was done.
         """
-        if confirm != client_id:
-            await self.audit.refused("erase", "client", client_id, "not-confirmed")
-            fault = {"code": "not-confirmed", "detail": "repeats the id of the client who is to be erased for good"}
-            raise RequestInvalid(errors=[{"parameter": "confirm", "in": "query", **fault}])
         for _ in range(TRIES):
             try:
                 async with self.audit.database.pool.acquire() as connection, connection.transaction():

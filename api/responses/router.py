@@ -189,7 +189,8 @@ async def _not_created(request: Request, recorded: Recorded, client_id: uuid.UUI
     if recorded.outcome in _NOT_OF_EPISODE:
         code, detail, pointer = _NOT_OF_EPISODE[recorded.outcome]
         await audit.refused("record", "client", client_id, code)
-        raise RequestInvalid(errors=[{"pointer": pointer, "code": code, "detail": detail}])
+        refused = RequestInvalid(errors=[{"pointer": pointer, "code": code, "detail": detail}])
+        raise await erased_before(audit, client_id) or refused
     await audit.refused("record", "client", client_id, "not-found")
     raise await erased_before(audit, client_id) or NotFound(
         service.UNKNOWN_CLIENT,
