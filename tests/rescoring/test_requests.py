@@ -17,7 +17,7 @@ SHAPES: list[tuple[dict[str, Any], Faults]] = [
     ({"reason": ""}, [("/reason", "reason-empty")]),
     ({"reason": " \n"}, [("/reason", "reason-empty")]),
     ({"reason": "x" * 501}, [("/reason", "reason-long")]),
-    ({"reason": "a\x00b"}, [("/reason", "reason-unprintable")]),
+    ({"reason": "a\x07b"}, [("/reason", "reason-unprintable")]),
     ({"from_version": "1"}, [("/from_version", "int-type")]),
     ({"from_version": 0}, [("/from_version", "greater-than-equal")]),
     ({"to_version": 2**31}, [("/to_version", "less-than-equal")]),
