@@ -20,7 +20,8 @@ from api.security.principal import ROLES, SCOPES
 from scripts.openapi import document
 from tests.web.service import ELSEWHERE, HERE, Service
 
-CONTRACT: Final[dict[str, Any]] = json.loads(document())
+TEXT: Final = document()
+CONTRACT: Final[dict[str, Any]] = json.loads(TEXT)
 METHODS: Final = ("get", "post", "put", "patch", "delete")
 PUBLIC: Final = {
     "/health/live",
@@ -97,7 +98,11 @@ ENTRY: Final = {
     "window": {"opens_before": 7, "overdue_after": 3, "closes_after": 7},
 }
 PROTOCOL: Final = {"name": "a", "entries": [ENTRY]}
+RULE: Final = {"instrument": "fsfi", "name": "a", "severity": "notice", "when": {"scale": "total", "below": 10}}
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "acknowledgeAlert": {"json": {}},
+    "createAlertRule": {"json": RULE},
+    "putAlertGuidance": {"json": {"entries": []}, "headers": {"If-Match": "*"}},
     "amendResponse": {"json": {"answers": ANSWERS, "reason": "invented"}, "headers": {"If-Match": "*"}},
     "assignProtocol": {"json": {"protocol": "b"}},
     "appendImport": {
@@ -126,6 +131,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "endEpisodeProtocol": {"json": {}, "headers": {"If-Match": "*"}},
     "moveEpisodeProtocol": {"json": {}, "headers": {"If-Match": "*"}},
     "previewDraft": {"json": {"answers": {}}},
+    "eraseClient": {"params": {"reason": "asked-for", "confirm": "no-duty-to-keep"}},
     "putNewestWording": {"json": WORDING},
     "putWording": {"json": WORDING},
     "rateGoal": {"json": {"value": 1, "rated_on": "2026-02-12"}},
@@ -140,6 +146,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "retireProtocol": {"headers": {"If-Match": "*"}},
     "rotateWebhookSecret": {"json": {}, "headers": {"If-Match": "*"}},
     "scoreAnswers": {"json": {"answers": ANSWERS}},
+    "stateResearchConsent": {"json": {"given": True, "stated_on": "2026-01-12"}},
     "validateInstrument": {"json": OWN},
     "voidResponse": {"json": {"reason": "invented"}, "headers": {"If-Match": "*"}},
 }
@@ -205,10 +212,10 @@ class TestDocument:
         assert "422" in operation.spec["responses"]
 
     def test_the_frameworks_own_error_is_gone(self) -> None:
-        assert "ValidationError" not in document()
+        assert "ValidationError" not in TEXT
 
     def test_references_resolve(self) -> None:
-        found = set(re.findall(r'"#/components/schemas/([^"]+)"', document()))
+        found = set(re.findall(r'"#/components/schemas/([^"]+)"', TEXT))
         assert found <= CONTRACT["components"]["schemas"].keys()
         assert {"Problem", "Fault"} <= found
 
@@ -327,6 +334,9 @@ async def things(running: Service, organisation: str) -> dict[str, str]:
             recorded = await client.post("/v1/responses", **recording(found["client_id"]))
             assert recorded.status_code == 201, recorded.text
             found["response_id"] = recorded.json()["id"]
+            urgent = recording(found["client_id"])
+            urgent["json"] |= {"instrument": "phq-9", "answers": {"9": 1}}
+            found["alert_id"] = (await client.post("/v1/responses", **urgent)).json()["alerts"][0]["id"]
         path = f"/v1/clients/{found['client_id']}/episodes"
         for name, members in (
             ("episode_id", {"started_on": "2026-03-01", "format": "individual"}),
@@ -357,6 +367,9 @@ async def things(running: Service, organisation: str) -> dict[str, str]:
             made = await client.post(consents, json={"given": True, "stated_on": "2026-01-12"})
             assert made.status_code == 201, made.text
     async with running.client("admin", organisation=organisation) as client:
+        made = await client.post("/v1/alert-rules", json=RULE)
+        assert made.status_code == 201, made.text
+        found["rule_id"] = made.json()["id"]
         made = await client.post("/v1/webhooks", json={"url": "https://receiver.example/"})
         assert made.status_code == 201, made.text
         found["webhook_id"] = made.json()["id"]
@@ -373,6 +386,10 @@ async def things(running: Service, organisation: str) -> dict[str, str]:
         made = await client.post(path, json={"protocol": "a", "version": 1})
         assert made.status_code == 201, made.text
         found["episode_protocol_id"] = made.json()["id"]
+        gone = (await client.post("/v1/clients", json={})).json()["id"]
+        made = await client.delete(f"/v1/clients/{gone}", params=EXAMPLES["eraseClient"]["params"])
+        assert made.status_code == 200, made.text
+        found["erasure_id"] = made.json()["id"]
     return found
 
 
