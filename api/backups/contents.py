@@ -91,6 +91,12 @@ class Table:
         return sql.Identifier(self.schema, self.name)
 
 
+def counted(line: bytes, table: Table) -> bytes:
+    """What of a row, as COPY writes it, counts for the sum."""
+    uncounted = len(table.columns) - table.summed
+    return line.rstrip(b"\n").rsplit(b"\t", uncounted)[0] if uncounted else line.rstrip(b"\n")
+
+
 @dataclass
 class Sum:
     """How many rows, and the sum of their hashes, which no order of the rows changes."""
@@ -100,9 +106,7 @@ class Sum:
 
     def add(self, line: bytes, table: Table, key: bytes) -> None:
         """Count one row, as COPY writes it. The hash is keyed, so a sum tells nothing once the key is gone."""
-        uncounted = len(table.columns) - table.summed
-        counted = line.rstrip(b"\n").rsplit(b"\t", uncounted)[0] if uncounted else line.rstrip(b"\n")
-        digest = hashlib.blake2b(counted, key=key, digest_size=SUM_BYTES).digest()
+        digest = hashlib.blake2b(counted(line, table), key=key, digest_size=SUM_BYTES).digest()
         self.rows += 1
         self.total = (self.total + int.from_bytes(digest, "big")) % _SUM_MODULUS
 

@@ -53,6 +53,11 @@ async def erase(service: Killable, client_id: str) -> None:
         asked = {"reason": "asked-for", "confirm": client_id}
         answer = await http.delete(f"/v1/clients/{client_id}", params=asked)
         assert answer.status_code == 200, answer.text
+        async with asyncio.timeout(60):  # a job does that
+            while any(one["reached_at"] is None for one in answer.json()["backups"]):
+                await asyncio.sleep(0.1)
+                answer = await http.get(f"/v1/erasures/{answer.json()['id']}")
+        assert len(answer.json()["backups"]) == 1
 
 
 async def until(load: Load, more: int) -> None:
