@@ -100,6 +100,7 @@ ENTRY: Final = {
 PROTOCOL: Final = {"name": "a", "entries": [ENTRY]}
 RULE: Final = {"instrument": "fsfi", "name": "a", "severity": "notice", "when": {"scale": "total", "below": 10}}
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "exportOrganisation": {"json": {"plain": True}},
     "acknowledgeAlert": {"json": {}},
     "createAlertRule": {"json": RULE},
     "putAlertGuidance": {"json": {"entries": []}, "headers": {"If-Match": "*"}},
