@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import uuid
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +12,7 @@ import asyncpg
 import pytest
 
 import instruments
+from api.ids import new_id
 from scoring.worsening import watched
 from tests.api.corrected import correct
 from tests.api.people import FSFI_FIVES, People, Person
@@ -182,3 +185,52 @@ async def test_alerts_of_answers_worsening_and_the_situation_stand_side_by_side(
     document = (await ehr.respond(client_id, **fsfi(1), **on(2))).json()
     assert {alert["kind"] for alert in document["alerts"]} == {"worsening"}
     assert [flag["id"] for flag in document["flags"]] == ["outside-organs"]
+
+
+async def test_the_baseline_is_of_the_scores_that_are_current(
+    people: People, tenant: Tenant, service: asyncpg.Connection
+) -> None:
+    """A run that counts has given the first response other scores; once it is withdrawn, the recorded ones count."""
+    ehr = people.ehr
+    client_id = await ehr.client()
+    first = (await ehr.respond(client_id, **fsfi(2), **on(1))).json()
+    unchanged = (await ehr.respond(client_id, **fsfi(2), **on(2))).json()
+    run = new_id()
+
+    async def effect(name: str) -> None:
+        await service.execute(
+            "insert into rescoring_effect values ($1, $2, $3, now(), 'admin-1', 'invented')", tenant.id, run, name
+        )
+
+    async def confined(statement: Callable[[], Awaitable[object]]) -> None:
+        async with service.transaction():
+            await service.execute("select set_config('fathomline.organisation_id', $1, true)", str(tenant.id))
+            await statement()
+
+    async def rescore() -> None:
+        await service.execute(
+            "insert into rescoring (organisation_id, id, instrument, from_version, to_version, to_checksum, reason,"
+            " dry_run, requested_by, created_at, state)"
+            " values ($1, $2, 'fsfi', 1, 1, 'c', 'r', false, 's', now(), 'done')",
+            tenant.id,
+            run,
+        )
+        for scale, value in (("desire", 6.0), ("total", 36.0)):
+            await service.execute(
+                "insert into rescored values ($1, $2, $3, $4, $5, 'complete', true)",
+                tenant.id,
+                uuid.UUID(first["id"]),
+                run,
+                scale,
+                value,
+            )
+        await effect("applied")
+
+    await confined(rescore)
+    after = (await ehr.respond(client_id, **fsfi(2), **on(3))).json()
+    assert told(unchanged) == {}
+    assert told(after).keys() == {"desire", "total"}
+    assert told(after) == await by_progress(ehr, after)
+    await confined(lambda: effect("withdrawn"))
+    last = (await ehr.respond(client_id, **fsfi(2), **on(4))).json()
+    assert told(last) == await by_progress(ehr, last) == {}
