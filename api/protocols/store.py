@@ -75,7 +75,8 @@ select r.client_id, coalesce(r.root_id, r.id), r.episode_id, r.instrument, r.ins
 from response r
 where r.client_id = any(:clients) and r.instrument = any(:instruments)
   and r.answered_at < (cast(:day as date) + 1) at time zone 'UTC'
-  and not exists (select from superseded u where u.organisation_id = r.organisation_id and u.response_id = r.id)
+  and (select u.response_id from superseded u
+       where u.organisation_id = r.organisation_id and u.response_id = r.id) is null
 """
 
 Found = dict[tuple[uuid.UUID, str], tuple[list[Slot], list[Answered]]]

@@ -37,7 +37,26 @@ RIGHTS = {
 # about it is filled. Of what is left, `contended`, the caller finds out: the rule for that is not written twice.
 # A row whose status is `stale` says that slots have to be planned further before this day can be told of.
 #
-# The planner's settings: see `read_progress` (0002). Sorts are of a batch.
+# The planner's settings: see `read_progress` (0002). Sorts are of a batch. A plan is kept from the first call on: to
+# run one takes less than to make it. Whether a response still holds is a scalar subquery, which is looked up by its
+# whole key; a join may be planned to read all that the organisation ever corrected.
+ASKED = """
+        select c.*, case when exists (
+            select from response r
+            where r.client_id = c.client_id and r.instrument = c.instrument
+              and r.answered_at >= c.opens_on::timestamp at time zone 'UTC'
+              and r.answered_at < (least(c.last_on, p_date) + 1)::timestamp at time zone 'UTC'
+              and (c.instrument_version is null or r.instrument_version = c.instrument_version)
+              and (c.variant is null or r.variant = c.variant)
+              and (r.episode_id is null or r.episode_id = c.episode_id)
+              and (select u.response_id from superseded u
+                   where u.organisation_id = p_organisation_id and u.response_id = r.id) is null
+          ) then case when exists (
+            select from protocol_slot o
+            where o.client_id = c.client_id and o.instrument = c.instrument and not o.cancelled and o.id <> c.id
+              and o.opens_on <= c.last_on and o.last_on >= c.opens_on
+          ) then 'contended' else 'filled' end end as state
+        from"""
 READ_DUE = """
 create function read_due(
   p_organisation_id uuid, p_subject text, p_role text, p_request_id text, p_event_id uuid,
@@ -48,7 +67,8 @@ create function read_due(
   instrument text, instrument_version integer, variant text,
   opens_on date, due_on date, overdue_on date, closes_on date, last_on date, status text, contended boolean
 ) language plpgsql security invoker
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   batch constant integer := 128;
@@ -74,22 +94,24 @@ begin
   loop
     taken := 0;
     if p_client_id is not null and not p_closed then
-      open candidates for
+      open candidates for ASKED (
         select s.* from protocol_slot s
         where s.client_id = p_client_id and not s.cancelled and s.opens_on <= p_date and s.last_on >= p_date
           and case when s.overdue_on <= p_date then 'overdue' else 'due' end = any(p_statuses)
           and (s.overdue_on, s.id) > (place_day, place_id)
-        order by s.overdue_on, s.id limit batch;
+        order by s.overdue_on, s.id limit batch
+        ) c;
     elsif p_client_id is not null then
-      open candidates for
+      open candidates for ASKED (
         select s.* from protocol_slot s
         where s.client_id = p_client_id and not s.cancelled and s.last_on between p_since and p_date - 1
           and (p_clinician is null or s.clinician = p_clinician)
           and case when s.last_on < s.closes_on then 'expired' else 'missed' end = any(p_statuses)
           and (s.last_on, s.id) < (place_day, place_id)
-        order by s.last_on desc, s.id desc limit batch;
+        order by s.last_on desc, s.id desc limit batch
+        ) c;
     elsif p_clinician is not null and not p_closed then
-      open candidates for
+      open candidates for ASKED (
         with recursive shapes as (
           (select s.shape from protocol_slot s
            where s.clinician = p_clinician and not s.cancelled order by s.shape limit 1)
@@ -106,16 +128,18 @@ begin
             and s.overdue_on <= case when 'due' = any(p_statuses) then p_date + shapes.shape / 1000 else p_date end
             and (s.overdue_on, s.id) > (place_day, place_id) and s.last_on >= p_date
           order by s.overdue_on, s.id limit batch
-        ) c order by c.overdue_on, c.id limit batch;
+        ) c order by c.overdue_on, c.id limit batch
+        ) c;
     elsif p_clinician is not null then
-      open candidates for
+      open candidates for ASKED (
         select s.* from protocol_slot s
         where s.clinician = p_clinician and not s.cancelled and s.last_on between p_since and p_date - 1
           and case when s.last_on < s.closes_on then 'expired' else 'missed' end = any(p_statuses)
           and (s.last_on, s.id) < (place_day, place_id)
-        order by s.last_on desc, s.id desc limit batch;
+        order by s.last_on desc, s.id desc limit batch
+        ) c;
     elsif not p_closed then
-      open candidates for
+      open candidates for ASKED (
         with recursive shapes as (
           (select s.shape from protocol_slot s
            where s.organisation_id = p_organisation_id and not s.cancelled order by s.shape limit 1)
@@ -132,14 +156,16 @@ begin
             and s.overdue_on <= case when 'due' = any(p_statuses) then p_date + shapes.shape / 1000 else p_date end
             and (s.overdue_on, s.id) > (place_day, place_id) and s.last_on >= p_date
           order by s.overdue_on, s.id limit batch
-        ) c order by c.overdue_on, c.id limit batch;
+        ) c order by c.overdue_on, c.id limit batch
+        ) c;
     else
-      open candidates for
+      open candidates for ASKED (
         select s.* from protocol_slot s
         where s.organisation_id = p_organisation_id and not s.cancelled and s.last_on between p_since and p_date - 1
           and case when s.last_on < s.closes_on then 'expired' else 'missed' end = any(p_statuses)
           and (s.last_on, s.id) < (place_day, place_id)
-        order by s.last_on desc, s.id desc limit batch;
+        order by s.last_on desc, s.id desc limit batch
+        ) c;
     end if;
     loop
       fetch candidates into slot;
@@ -148,21 +174,8 @@ begin
       place_id := slot.id;
       place_day := case when p_closed then slot.last_on else slot.overdue_on end;
       continue when p_clinician is not null and slot.clinician is distinct from p_clinician;
-      contended := exists (
-        select from response r
-        where r.client_id = slot.client_id and r.instrument = slot.instrument
-          and r.answered_at >= slot.opens_on::timestamp at time zone 'UTC'
-          and r.answered_at < (least(slot.last_on, p_date) + 1)::timestamp at time zone 'UTC'
-          and (slot.instrument_version is null or r.instrument_version = slot.instrument_version)
-          and (slot.variant is null or r.variant = slot.variant)
-          and (r.episode_id is null or r.episode_id = slot.episode_id)
-          and not exists (select from superseded u where u.organisation_id = r.organisation_id and u.response_id = r.id)
-      );
-      continue when contended and not exists (
-        select from protocol_slot o
-        where o.client_id = slot.client_id and o.instrument = slot.instrument and not o.cancelled and o.id <> slot.id
-          and o.opens_on <= slot.last_on and o.last_on >= slot.opens_on
-      );
+      continue when slot.state = 'filled';
+      contended := slot.state is not null;
       id := slot.id; client_id := slot.client_id; episode_id := slot.episode_id;
       episode_protocol_id := slot.episode_protocol_id; clinician := slot.clinician;
       entry := slot.entry; occurrence := slot.occurrence;
@@ -181,7 +194,7 @@ begin
   end loop;
 end
 $$
-"""
+""".replace("ASKED", ASKED.strip())
 
 
 def _ids(*names: str) -> tuple[sa.Column, ...]:

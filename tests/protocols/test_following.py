@@ -296,3 +296,22 @@ class TestAssigning:
         answer = await elsewhere.http.post(f"{path}/protocols", json={"protocol": (await made(admin))["code"]})
         assert faults(answer) == [("/protocol", "unknown-protocol")]
         assert (await ehr.http.get(f"{path}/schedule")).status_code == 404
+
+
+class TestResponse:
+    async def test_says_which_slot_it_fills(self, ehr: Person, admin: Person) -> None:
+        path = await episode_of(ehr)
+        await assigned(ehr, path, await made(admin, entry("weeks", every=2, count=1)))
+        ids = [await answered(ehr, path, after(day)) for day in (17, 13, 30)]
+        told = [(await ehr.http.get(f"/v1/responses/{one}")).json()["schedule"] for one in ids]
+        assert [one["timing"] for one in told] == ["duplicate", "on-time", "outside"]
+        assert told[0]["slot"] == told[1]["slot"]
+        assert (told[0]["slot"]["due_on"], told[0]["slot"]["entry"]) == (str(after(14)), "weeks")
+        assert told[2]["slot"] is None
+        await ehr.http.post(f"/v1/responses/{ids[1]}/void", json={"reason": "invented"}, headers=MATCH)
+        assert (await ehr.http.get(f"/v1/responses/{ids[0]}")).json()["schedule"]["timing"] == "late"
+
+    async def test_without_a_protocol_nothing_is_added(self, ehr: Person) -> None:
+        path = await episode_of(ehr)
+        one = await answered(ehr, path, START)
+        assert "schedule" not in (await ehr.http.get(f"/v1/responses/{one}")).json()
