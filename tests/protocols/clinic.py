@@ -83,18 +83,15 @@ async def attended(person: Person, path: str, day: date, attendance: str | None 
 async def due(person: Person, **parameters: Any) -> list[dict[str, Any]]:
     """All that falls due, over all pages."""
     found: list[dict[str, Any]] = []
-    url, given = (
-        "/v1/due",
-        {name: str(value) if isinstance(value, date) else value for name, value in parameters.items()},
-    )
+    given = {name: str(value) if isinstance(value, date) else value for name, value in parameters.items()}
+    answer = await person.http.get("/v1/due", params=given)
     while True:
-        answer = await person.http.get(url, params=given)
         assert answer.status_code == 200, answer.text
         found += answer.json()["items"]
         if answer.json()["next"] is None:
             assert "Link" not in answer.headers
             return found
-        url, given = answer.headers["Link"].split(">")[0][1:], {}
+        answer = await person.http.get(answer.headers["Link"].split(">")[0][1:])
 
 
 def after(days: int) -> date:
