@@ -8,13 +8,19 @@ import pytest
 
 from api.exports.rows import Connection, Reader, connected, within
 from api.organisations.repository import ensure_organisation
-from api.security import crypto
+from api.security import crypto, envelope
 from tests.api.conftest import people as people  # a fixture
 from tests.conftest import MASTER_KEY, Tenant, Urls
 
 OTHER_KEY = bytes(range(40, 72)).hex()
 KEYS = crypto.derive(crypto.parse_master_key(MASTER_KEY))
 OTHER_KEYS = crypto.derive(crypto.parse_master_key(OTHER_KEY))
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long guessing a passphrase takes is not what these tests are about."""
+    monkeypatch.setattr(envelope, "COST", 4)
 
 
 Look = Callable[[], AbstractContextManager[Reader]]

@@ -14,7 +14,7 @@ import pytest
 from sqlmodel import SQLModel
 
 from api import migrate
-from api.exports import archive
+from api.exports import archive, rows, taking_in
 from api.exports.archive import ArchiveError
 from api.exports.columns import EVIDENCE, LEFT_OUT, OMITTED, SEALED, carried, plan_of
 from api.exports.rows import Connection, Reader, connected
@@ -215,6 +215,25 @@ async def test_a_plain_archive_that_is_cut_off_is_refused_wherever(
     for junk in (gzip.compress(b""), gzip.compress(b"x" * 2_000), b"PK\x03\x04" + bytes(60), whole[:10] + bytes(99)):
         with pytest.raises(ArchiveError):
             taken(owner_elsewhere, elsewhere_empty, junk)
+
+
+async def test_many_parts_and_batches_are_one_table(
+    people: People,
+    look: Look,
+    elsewhere_empty: Tenant,
+    owner_elsewhere: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await lived(people)
+    with look() as reader:
+        before = archive.checksums(reader)
+        monkeypatch.setattr(archive, "PART", 300)
+        monkeypatch.setattr(rows, "BATCH", 2)
+        monkeypatch.setattr(taking_in, "BATCH", 1)
+        data = written(reader)
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as tar:
+        assert sum(name.startswith("tables/score/") for name in tar.getnames()) > 3
+    assert taken(owner_elsewhere, elsewhere_empty, data).checksums == before
 
 
 async def test_only_an_empty_organisation_takes_an_archive(
