@@ -127,3 +127,16 @@ def test_a_long_list_of_what_there_is_is_cut() -> None:
     survey = next(one for one in map(instruments.load, instruments.catalogue().versions) if len(one.items) > 20)
     (fault,) = faults(survey, CONDITION.validate_python({"item": "no-such", "at_least": 1}))
     assert fault.detail.endswith(", …")
+
+
+def test_what_was_passed_over_counts_as_answered() -> None:
+    """Where a form lets questions be passed over, a rule sees the answer that they count with."""
+    instrument = next(one for one in map(instruments.load, instruments.catalogue().versions) if one.skips)
+    (skip, *_), plan = instrument.skips, plan_of(instrument)
+    item = skip.items[0]
+    tests = compile_rules(plan, [rule({"item": item, "one_of": [skip.answer]})])
+    for answers in ({one.id: value for one in instrument.items[:1]} for value in sorted(instrument.items[0].options)):
+        result = scoring.score(instrument, answers)
+        holds, undecided = decide(plan, tests, answers, result)
+        assert bool(holds) == (item in result.skipped)
+        assert bool(undecided) == (item not in result.skipped)
