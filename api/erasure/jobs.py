@@ -15,6 +15,7 @@ from procrastinate import App, JobContext
 from api import logging
 from api.backups import keyfile
 from api.backups.errors import BackupError
+from api.erasure.service import REACH
 from api.erasure.tombstones import READ, Tombstone
 from api.job_database import connector_of, within
 from api.security import crypto
@@ -24,7 +25,6 @@ from api.startup import derived_keys
 CONTEXT: Final = "erasure"
 """Under which the settings are handed to the job."""
 EVERY_MINUTE: Final = "* * * * *"
-REACH: Final = "reach_backups"
 
 
 class NotReached(Exception):

@@ -82,6 +82,16 @@ async def certify(connection: RawConnection, erased: Erased, text: str, key_id: 
     )
 
 
+async def queue(connection: RawConnection, task: str) -> None:
+    """Queue a job, with the transaction of the connection or not at all. The transaction is then among the jobs."""
+    await connection.execute("select set_config('search_path', 'jobs, public', true)")
+    await connection.execute(
+        "select jobs.procrastinate_defer_jobs_v1(array[row("
+        "'default', $1, 0, null, null, '{}', null)::jobs.procrastinate_job_to_defer_v1])",
+        task,
+    )
+
+
 async def tombstone(
     connection: RawConnection, organisation_id: uuid.UUID, client_id: uuid.UUID
 ) -> tuple[uuid.UUID, datetime] | None:

@@ -25,6 +25,8 @@ from api.records.steps import UNKNOWN_CLIENT
 from api.security import crypto
 from api.settings import Settings
 
+REACH: Final = "reach_backups"
+"""The job that takes the key out of folders of backups; it runs every minute too, until that is done."""
 TRIES: Final = 5
 """Somebody who adds to the client's record at the same moment may make it fail; then it is tried again."""
 UNKNOWN: Final = "There is no such erasure."
@@ -97,6 +99,8 @@ class Erasures:
         text = statement(erased, remains=remains, folders=folders, log_days=self.settings.log_days)
         signature = sign(text, private)
         await repository.certify(connection, erased, text, key_id, signature)
+        if folders:
+            await repository.queue(connection, REACH)
         return Kept(erased, text, key_id, signature, chain.public_half(private), {})
 
     def _fingerprint(self, wrapped: bytes, client_id: uuid.UUID) -> bytes | None:
