@@ -220,10 +220,12 @@ ResponsesDep = Annotated[service.Responses, Depends(_responses)]
     operation_id="readResponse",
     response_class=Response,
     responses=problems(NotFound, RequestInvalid)
-    | {200: {"model": schemas.ResponseRead | schemas.ResponseVoid, "headers": ETAG}},
+    | {200: {"model": schemas.ResponseFound | schemas.ResponseVoid, "headers": ETAG}},
 )
 async def read(response_id: uuid.UUID, responses: ResponsesDep) -> Response:
     """What a response says now: byte for byte what recording it was answered with, or its last amendment.
+
+    Where a protocol of the client asks for its instrument, `schedule` follows: which slot it fills, whether in time.
 
     Once a run has scored it anew, with the scores of that run; `rescoring` names it, and where the recorded ones are.
 

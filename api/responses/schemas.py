@@ -17,6 +17,7 @@ from pydantic import (
 
 from api.catalogue.schemas import ANSWERS_SCHEMA, AlertRead, ProvenanceRead, ResultRead
 from api.clients.codes import Setting
+from api.protocols.schemas import StandingRead
 from api.responses.recording import EPISODE_MARGIN
 from api.times import PastTime
 
@@ -116,6 +117,15 @@ class ResponseRead(ResultRead):
     rescoring: RescoringOfResponse | None = Field(
         description="Where `version`, `scores` and what they are read as come from a later run: that. `alerts` are "
         "those of the day on which the response was recorded"
+    )
+
+
+class ResponseFound(ResponseRead):
+    """A response as it holds now, and what it is to the client's protocols, which may change with each further one."""
+
+    schedule: StandingRead | None = Field(
+        default=None,
+        description="Which slot it fills and whether in time; left out where no protocol of the client asks for it",
     )
 
 

@@ -18,6 +18,8 @@ from api.catalogue.library import Library
 from api.ids import new_id
 from api.paging import decode_cursor, encode_cursor
 from api.problems import NotFound, Problem
+from api.protocols.following import standing
+from api.protocols.repository import ProtocolRepository
 from api.records.audit import Audit
 from api.responses import rescored
 from api.responses.recording import Comparable, ResponseToRecord, ScoreToRecord
@@ -25,7 +27,7 @@ from api.responses.repository import Kept, ResponseRepository, Wanted
 from api.responses.rescored import Rescored, Stored
 from api.responses.schemas import ResponseCreate
 from api.responses.situation import situation_of
-from api.responses.versions import Reasons, as_it_stands, as_void
+from api.responses.versions import Reasons, as_it_stands, as_void, with_schedule
 from api.security import crypto
 from api.security.principal import Principal
 from instruments import Instrument, UnknownInstrument
@@ -175,7 +177,10 @@ class Responses:
         if kept.void:
             return as_void(kept, await self.reasons(kept.client_id)), kept.tag
         (current,) = await self._scored([kept])
-        return as_it_stands(current, None), kept.tag
+        protocols = ProtocolRepository(self.repository.session, self.audit.principal.organisation_id)
+        held = await standing(protocols, kept.client_id, kept.instrument, kept.id)
+        text = as_it_stands(current, None)
+        return text if held is None else with_schedule(text, held.model_dump_json()), kept.tag
 
     async def version(self, response_id: uuid.UUID, revision: int, rescoring: uuid.UUID | None = None) -> str:
         """The JSON text of one version, with its answers; of the void one without.

@@ -77,6 +77,11 @@ def as_it_stands(kept: Kept, reasons: Reasons | None) -> str:
     return f"{kept.document[:-1]},{orjson.dumps(members, option=_JSON).decode()[1:]}"
 
 
+def with_schedule(document: str, standing: str) -> str:
+    """The JSON text of a version that holds, with what it is to the client's protocols (JSON text)."""
+    return f'{document[:-1]},"schedule":{standing}}}'
+
+
 def as_void(kept: Kept, reasons: Reasons | None) -> str:
     """The JSON text of a response that was entered in error, in place of what it said last: no score, no answer.
 

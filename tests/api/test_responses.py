@@ -88,7 +88,7 @@ class TestRead:
         made = await ehr.respond(await ehr.client())
         with statements(app) as seen:
             await ehr.http.get(made.headers["location"])
-        assert [statement.split()[0].lower() for statement in seen] == ["select", "select", "insert"]
+        assert [statement.split()[0].lower() for statement in seen] == ["select", "select", "insert", "select"]
 
 
 class TestExplain:
