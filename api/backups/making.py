@@ -116,8 +116,14 @@ def make(
     return Made(path, manifest, removed)
 
 
-def renew_keys(url: str, into: Path, keys: crypto.Keys) -> int:
-    """Bring the key file of a folder up to date with the erasures in the database; how many clients are erased.
+def renew_keys(url: str, into: Path, keys: crypto.Keys) -> tuple[int, list[Tombstone]]:
+    """Bring the key file of a folder up to date with the erasures in the database.
+
+    Returns
+    -------
+    tuple
+        How many clients the database knows to be erased; and who was erased by the key file, and is not by the
+        database, which happens where that was brought back to an earlier moment.
 
     Raises
     ------
@@ -128,7 +134,9 @@ def renew_keys(url: str, into: Path, keys: crypto.Keys) -> int:
         raise BackupError(f"{into} has no {keyfile.NAME}: there are no backups there")
     erased = _erased(url)
     keyfile.forget(into, keys, erased)
-    return len(erased)
+    ring = keyfile.read(into, keys) or keyfile.KeyRing()
+    known = {(one.organisation_id, one.client_id) for one in erased}
+    return len(erased), [one for client, one in ring.erased.items() if client not in known]
 
 
 class _Making:

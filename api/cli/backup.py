@@ -39,9 +39,11 @@ def backup(
     keys = derived_keys(settings)
     with _owner_url(settings) as url:
         if keys_only:
-            erased = making.renew_keys(url, folder, keys)
+            erased, unknown = making.renew_keys(url, folder, keys)
             typer.echo(f"{folder}: {_number(erased, 'client')} erased")
-            return
+            for one in unknown:
+                typer.echo(f"erased by the key file and not by this database: client {one.client_id}", err=True)
+            raise typer.Exit(1 if unknown else 0)
         with _status() as status:
             made = making.make(
                 url, folder, keys, keep=keep, rate=rate * making.MEBIBYTE, told=lambda what: status.update(what)

@@ -15,7 +15,7 @@ from api.backups import contents, keyfile
 from api.backups.blocks import opened
 from api.backups.comparing import compare
 from api.backups.errors import BackupError
-from api.backups.making import make
+from api.backups.making import make, renew_keys
 from api.backups.opening import open_backup
 from api.backups.programs import environment
 from api.embedded import tools
@@ -166,3 +166,13 @@ async def test_so_many_are_kept_as_was_asked_for(filled: Filled, tmp_path: Path)
     assert ring is not None
     assert set(ring.backups) == {made[1].manifest.id, third.manifest.id}
     open_backup(made[1].path, KEYS)
+
+
+async def test_who_is_erased_by_the_key_file_alone_is_named(filled: Filled, tmp_path: Path) -> None:
+    await backed_up(filled.urls, tmp_path)
+    erased = Tombstone(filled.tenant.id, filled.first, NOW, UNKNOWN)
+    assert await asyncio.to_thread(renew_keys, filled.urls.owner, tmp_path, KEYS) == (0, [])
+    keyfile.forget(tmp_path, KEYS, [erased])
+    assert await asyncio.to_thread(renew_keys, filled.urls.owner, tmp_path, KEYS) == (0, [erased])
+    with pytest.raises(BackupError, match=r"has no keys\.fathomline: there are no backups there"):
+        await asyncio.to_thread(renew_keys, filled.urls.owner, tmp_path / "nowhere", KEYS)

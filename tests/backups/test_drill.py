@@ -50,7 +50,7 @@ async def somebody(http: httpx.AsyncClient, forms: int) -> Load:
 async def erase(service: Killable, client_id: str) -> None:
     """Erase a client by the API, as an administrator; returns when it has reached the backups."""
     async with service.client("admin") as http:
-        asked = {"reason": "asked-for", "confirm": client_id}
+        asked = {"reason": "asked-for", "confirm": "no-duty-to-keep"}
         answer = await http.delete(f"/v1/clients/{client_id}", params=asked)
         assert answer.status_code == 200, answer.text
         async with asyncio.timeout(60):  # a job does that
@@ -109,7 +109,7 @@ async def drill(tmp_path: Path, run: Run, *, before: int, after: int, callers: i
             for text in leaving.acknowledged.values():
                 response_id = text[len('{"id":"') :][:36]
                 assert (await http.get(f"/v1/responses/{response_id}")).status_code == 404
-            assert (await http.get(f"/v1/clients/{leaving.client_id}")).status_code == 404
+            assert (await http.get(f"/v1/clients/{leaving.client_id}")).status_code == 410, "and is known to be erased"
             await somebody(http, 2)
     finally:
         await asyncio.to_thread(service.stop)
