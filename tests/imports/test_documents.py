@@ -128,3 +128,21 @@ def test_ids_tell_what_counts_and_nothing_else() -> None:
 def test_times_before_the_first_that_an_id_can_hold(at: datetime) -> None:
     assert made_id(at, b"\xff" * 32).int >> 80 == 0
     assert made_id(at, b"\xff" * 32).version == 7
+
+
+def test_a_form_that_a_skip_completes_is_not_taken_for_a_complete_one() -> None:
+    """Every scale is complete, and yet the document says more: which items were passed over."""
+    instrument = instruments.load("audit")
+    variant = instrument.variant_ids[0]
+    whole = ImportedResponse.model_construct(
+        client_id=WHOSE, instrument="audit", version=None, variant=None, answered_at=NOW, setting=None, episode_id=None,
+        partnered=None, active=None, response_id=None, answers={item.id: 0 for item in instrument.items},
+    )  # fmt: skip
+    some = whole.model_copy(
+        update={"answers": {item: 0 if item in ("1", "9", "10") else None for item in whole.answers}}
+    )
+    heads = [Head(uuid.UUID(int=number), WHOSE, body) for number, body in enumerate((whole, some, whole))]
+    scorer = Scorer(instrument, variant, NOTHING, "historic")
+    for head, result in zip(heads, scorer.score(heads, NOW), strict=True):
+        check(instrument, variant, head, result)
+    assert orjson.loads(scorer.score(heads, NOW)[1].document)["skipped"] == [str(item) for item in range(2, 9)]  # type: ignore[union-attr]  # no faults
