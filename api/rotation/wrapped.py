@@ -30,6 +30,7 @@ WRAPPED: Final = (
     Wrapped("audit_key", "private_sealed", b"audit-key"),
     Wrapped("webhook", "secret_sealed", b"webhook-secret"),
     Wrapped("webhook", "previous_sealed", b"webhook-secret"),
+    Wrapped("import_run", "key_wrapped", b"import-key"),
     Wrapped("client", "key_wrapped", b"client-key"),
 )
 """In the order in which they are moved. An organisation's key comes first: where there is none it is made of the master
@@ -45,6 +46,7 @@ OTHERS: Final = {
     "assignment_completion.note_sealed": CLIENTS,
     "alert_acknowledgement.note_sealed": CLIENTS,
     "idempotency_key.request_hash": "a hash",
+    "import_chunk.sealed": "sealed with the import's key, which is wrapped",
     "audit_key.public_key": "public",
     "audit_seal.hash": "a hash",
     "audit_head.hash": "a hash",
