@@ -147,7 +147,7 @@ class TestScored:
             "response": 1, "score": 7, "alert": 0, "outbox": 1, "idempotency_key": 1
         }  # fmt: skip
         kept = await superuser.fetchrow("select * from response where organisation_id = $1", tenant.id)
-        since = ',"status":"completed","revision":1,"amended":false,"current":true,"superseded":null}'
+        since = ',"status":"completed","revision":1,"amended":false,"current":true,"superseded":null,"rescoring":null}'
         assert kept["document"][:-1] + since == answer.text
         assert json.loads(kept["answers"]) == FSFI_FIVES
         assert kept["recorded_by"] == "ehr-1"
