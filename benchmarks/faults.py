@@ -171,6 +171,7 @@ async def run(data: Path, minutes: float, seed: int, callers: int, workers: int)
     """The whole run on a data folder of its own."""
     chance, outcome, told = random.Random(seed), Outcome(seed, minutes), Told()
     service = await Killable.prepare(data, free_port())
+    service.log = data / "processes.log"  # what is killed says much
     service.more = {
         "FATHOMLINE_WEBHOOK_LOOPBACK": "true",
         "FATHOMLINE_WORKER": "none",

@@ -42,6 +42,8 @@ class Killable:
     """Further settings, by the names of their variables."""
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     """Processes of `fathomline worker` beside it."""
+    log: Path | None = None
+    """Where the processes write what they say, if not where this one does."""
     master_key: str = field(default_factory=crypto.new_master_key, repr=False)
 
     @classmethod
@@ -85,7 +87,10 @@ class Killable:
             "FATHOMLINE_LOG_LEVEL": "error",
         }
         command = [sys.executable, "-c", "from api.cli import main; main()", *arguments]
-        return subprocess.Popen(command, cwd=ROOT, env=kept | own | self.more)
+        if self.log is None:
+            return subprocess.Popen(command, cwd=ROOT, env=kept | own | self.more)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, cwd=ROOT, env=kept | own | self.more, stdout=log, stderr=log)
 
     async def ready(self, seconds: float = 90.0) -> None:
         """Wait until the service says that it can answer."""

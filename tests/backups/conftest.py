@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,6 +108,13 @@ async def drop(lease: Lease, name: str) -> None:
 @pytest.fixture
 async def empty(lease: Lease) -> AsyncIterator[Urls]:
     """A database with nothing in it."""
+    async with empty_database(lease) as urls:
+        yield urls
+
+
+@asynccontextmanager
+async def empty_database(lease: Lease) -> AsyncIterator[Urls]:
+    """A database with nothing in it, for as long as the block."""
     name = f"empty_{uuid.uuid4().hex}"
     connection = await asyncpg.connect(lease.url("postgres", "postgres"))
     await connection.execute(f"create database {name} owner {OWNER}")

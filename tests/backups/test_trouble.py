@@ -16,6 +16,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from alembic.script import ScriptDirectory
 
 from api import migrate
 from api.backups import folder, keyfile, manifest
@@ -23,8 +24,10 @@ from api.backups.errors import BackupError
 from api.backups.making import Made, make
 from api.backups.opening import open_backup
 from api.backups.restoring import new_data_folder
+from api.embedded import Lease
+from api.organisations.repository import ensure_organisation
 from api.security import crypto
-from tests.backups.conftest import KEYS, Filled, backed_up, counts, restored
+from tests.backups.conftest import KEYS, Filled, backed_up, counts, empty_database, restored
 from tests.conftest import Urls
 
 OTHER_KEYS = crypto.derive(bytes(range(100, 132)))
@@ -256,12 +259,27 @@ async def test_a_restoration_that_is_cut_short_is_served_by_nobody(kept: Made, e
         await restored(kept.path, empty)
 
 
-async def test_a_schema_of_before_is_brought_to_the_present_one(kept: Made, empty: Urls, tmp_path: Path) -> None:
-    older = "0013"
+async def test_a_schema_of_before_is_brought_to_the_present_one(
+    lease: Lease, empty: Urls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = ScriptDirectory.from_config(migrate.config()).get_revision(migrate.head())
+    older = str(newest.down_revision)
     await asyncio.to_thread(migrate.upgrade, empty.owner, older)
+    service = await asyncpg.connect(empty.service)
+    await ensure_organisation(service, "one", "One")
+    await service.close()
     with pytest.raises(BackupError, match=f"the database is at revision {older} and this release works with"):
         await backed_up(empty, tmp_path)
     nothing_half(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate, "head", lambda: older)  # the release of before
+        made = await backed_up(empty, tmp_path)
+    async with empty_database(lease) as new:
+        assert (await restored(made.path, new)).revision == migrate.head()
+        assert (await counts(new))["organisation"] == 1
+        owner = await asyncpg.connect(new.owner)
+        assert await owner.fetchval("select version_num from alembic_version") == migrate.head()
+        await owner.close()
 
 
 def test_the_pace_is_kept() -> None:
