@@ -20,6 +20,7 @@ from benchmarks.server import ORGANISATION, Service, floor, load, service
 
 FEW, MANY = 10_000, 1_000_000
 CLIENTS = 200
+DAYS = 28
 SERIES_LENGTH = 20
 """Responses of the client whose progress is read, the same however many there are in all."""
 
@@ -99,11 +100,12 @@ def _in_database(url: str, *statements: str) -> None:
 
 
 def _bodies(running: Service) -> list[str]:
-    """One FSFI of each of some clients, as text."""
+    """An FSFI of each of some clients on each of some days, as text: nobody answers twice at the same moment."""
     clients = [running.call("POST", "/v1/clients", {})["id"] for _ in range(CLIENTS)]
     answers = {item.id: 3 + int(item.id) % 3 for item in FSFI.items}
-    form = {"instrument": "fsfi", "answered_at": "2026-01-05T09:00:00Z", "answers": answers}
-    return [json.dumps({"client_id": client, **form}) for client in clients]
+    form = {"instrument": "fsfi", "answers": answers}
+    days = [f"2026-01-{day:02}T09:00:00Z" for day in range(1, 1 + DAYS)]
+    return [json.dumps({"client_id": client, "answered_at": day, **form}) for day in days for client in clients]
 
 
 def _stored(stack: ExitStack, number: int) -> tuple[Service, list[str], str]:
