@@ -328,6 +328,37 @@ def _seen(sheet: Sheet, record: Record, _: Definitions) -> None:
     sheet.rows(heads, rows, widths=(23, 19, 14, 8, 18, 18), small=True)
 
 
+def _planned(sheet: Sheet, record: Record, _: Definitions) -> None:
+    if not record.get("due"):
+        return
+    sheet.chapter("Questionnaires that were planned for you", "Named by their codes; the days are those to answer on.")
+    rows = [
+        (one["instrument"], day(one["opens_on"]), day(one["due_on"]), "Called off" if one["cancelled"] else "")
+        for one in sorted(record["due"], key=lambda one: (str(one["due_on"]), str(one["instrument"])))
+    ]
+    sheet.rows(("Questionnaire", "Open from", "Due on", ""), rows, widths=(34, 24, 24, 18), small=True)
+
+
+def _anew(sheet: Sheet, record: Record, definitions: Definitions) -> None:
+    if not record.get("rescored"):
+        return
+    sheet.chapter(
+        "Scores that were worked out again",
+        "The rules of a questionnaire were put right, and these scores were worked out again from the same answers. "
+        "The earlier ones are kept, and stand with the questionnaire.",
+    )
+    forms = {row["id"]: row for row in record["responses"]}
+    rows = []
+    for one in record["rescored"]:
+        form = forms[one["response_id"]]
+        definition = definitions[form["instrument"], form["instrument_version"]]
+        name = form["instrument"] if definition is None else definition.name
+        scale = next((own.name for own in definition.scales if own.id == one["scale"]), None) if definition else None
+        filled_in = f"{name}, {day(form['answered_at'][:10])}"
+        rows.append((filled_in, scale or one["scale"], _number(one["value"]), _STATUS[one["status"]]))
+    sheet.rows(("Questionnaire", "Score", "Yours", ""), rows, widths=(48, 18, 12, 22), small=True)
+
+
 def _words(code: str) -> str:
     return code.replace("-", " ").replace("_", " ")
 
@@ -336,9 +367,11 @@ PARTS: Final[tuple[Callable[[Sheet, Record, Definitions], None], ...]] = (
     _about,
     _therapy,
     _forms,
+    _anew,
     _alerts,
     _goals,
     _work,
+    _planned,
     _couples,
     _seen,
 )
@@ -347,6 +380,6 @@ PARTS: Final[tuple[Callable[[Sheet, Record, Definitions], None], ...]] = (
 TOLD: Final = frozenset(
     {"form", "client_id", "written_at", "client", "research_consents", "episodes", "sessions", "responses"}
     | {"scores", "corrections", "alerts", "alert_acknowledgements", "goals", "goal_ratings", "assignments"}
-    | {"assignment_completions", "couples", "couple_consents", "seen"}
+    | {"assignment_completions", "couples", "couple_consents", "seen", "due", "rescored"}
 )
 """Members of the record that the parts above tell; scores are told with their forms."""

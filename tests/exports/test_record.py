@@ -150,7 +150,15 @@ async def test_on_paper_it_is_in_plain_words_with_numbered_pages(people: People,
         assert f"Page {number} of {pages}" in text
     for words in (EXTERNAL_ID, GOAL, NOTE, REASON, ALERTED, "Female Sexual Function Index, 1 March 2026"):
         assert words in text
-    for words in ("how often desire was felt", "This no longer counts", "2 to 36", "You agreed", "read record"):
+    for words in (
+        "how often desire was felt",
+        "This no longer counts",
+        "2 to 36",
+        "You agreed",
+        "read record",
+        "planned for you",
+        "worked out again",
+    ):
         assert words in text
     for clumsy in ("None", "True", "{", "null", "not_applicable", practice.partner, practice.couple):
         assert clumsy not in text.replace("None of those asked about", ""), clumsy
