@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import catalogue, imports, recording, report, scoring
+from benchmarks import catalogue, due, imports, recording, report, scoring
 from benchmarks.report import Outcome
 
 BENCHMARKS = {
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "import": imports.import_responses,
     "record-response": recording.record_response,
     "stored-responses": recording.stored_responses,
+    "due": due.due,
 }
 
 

@@ -52,7 +52,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def service(data: Path) -> Iterator[Service]:
+def service(data: Path, role: str = "ehr") -> Iterator[Service]:
     """The service as it ships, one worker, on the embedded server under ``data``; its organisation must exist."""
     port = free_port()
     environment = {
@@ -62,7 +62,7 @@ def service(data: Path) -> Iterator[Service]:
         "FATHOMLINE_MASTER_KEY": secrets.token_urlsafe(32),
         "FATHOMLINE_RATE_LIMIT": "0",
     }
-    token = issuer.load(data, create=True).token(organisation=ORGANISATION, role="ehr")
+    token = issuer.load(data, create=True).token(organisation=ORGANISATION, role=role)
     command = [str(Path(sys.executable).with_name("fathomline")), "serve", "--port", str(port)]
     with (data / "service.log").open("wb") as log, _process(command, environment, log):
         _wait(port, "/health/ready")

@@ -1,0 +1,117 @@
+"""What falls due of ten thousand open episodes: against a bare endpoint that selects as many rows, and against few."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from benchmarks.recording import _clinic, _in_database
+from benchmarks.report import Outcome, in_turn, outcome
+from benchmarks.server import ORGANISATION, Service, floor, load, service
+
+FEW, MANY = 100, 10_000
+PAGE = 50
+_WINDOW = {"opens_before": 3, "overdue_after": 3, "closes_after": 14}
+_ENTRIES = [
+    {"id": "baseline", "instrument": "fsfi", "when": {"kind": "baseline"}, "window": _WINDOW},
+    {"id": "course", "instrument": "fsfi", "when": {"kind": "weeks", "every": 4}, "window": _WINDOW},
+    {
+        "id": "mood",
+        "instrument": "phq-9",
+        "when": {"kind": "weeks", "every": 2},
+        "window": {"opens_before": 2, "overdue_after": 2, "closes_after": 7},
+    },
+]
+_WEEKS = 20
+"""For how long each episode has gone on; their first days are spread over four weeks more."""
+
+
+def due() -> list[Outcome]:
+    """``GET /v1/due`` of 10,000 open episodes, a page of 50."""
+    with ExitStack() as stack:
+        many, url = _filled(stack, MANY)
+        few, _ = _filled(stack, FEW)
+        floor_port = stack.enter_context(floor(url))
+        path = f"/v1/due?limit={PAGE}"
+        against_bare = in_turn(
+            lambda: load(floor_port, "GET", [f"/due?limit={PAGE}"], headers={}),
+            lambda: load(many.port, "GET", [path], headers=many.headers()),
+            rounds=5,
+        )
+        against_few = in_turn(
+            lambda: 1 / load(few.port, "GET", [path], headers=few.headers()),
+            lambda: 1 / load(many.port, "GET", [path], headers=many.headers()),
+            rounds=5,
+        )
+    return [
+        outcome(f"GET /v1/due, {MANY:,} episodes", against_bare, goal=0.5, higher_is="better", unit="requests/s"),
+        outcome(f"GET /v1/due, {MANY:,} episodes against {FEW}", against_few, goal=1.2, higher_is="worse",
+                unit="s/request"),
+    ]  # fmt: skip
+
+
+def _filled(stack: ExitStack, episodes: int) -> tuple[Service, str]:
+    """A service with so many open episodes that follow a protocol, and the URL of its database.
+
+    One episode is made through the API, with all its slots; the others are copies of it on other days. Nine slots of
+    ten that have opened are answered.
+    """
+    data, lease = stack.enter_context(_clinic())
+    running = stack.enter_context(service(data, role="clinician"))
+    client = running.call("POST", "/v1/clients", {})["id"]
+    today = datetime.now(UTC).date()
+    began = {"started_on": str(today - timedelta(weeks=_WEEKS)), "format": "individual", "clinician": "c-0"}
+    episode = running.call("POST", f"/v1/clients/{client}/episodes", began)["id"]
+    running.call("POST", "/v1/protocols", {"code": "usual", "name": "Usual", "entries": _ENTRIES})
+    followed = {"protocol": "usual", "starts_on": began["started_on"]}
+    running.call("POST", f"/v1/clients/{client}/episodes/{episode}/protocols", followed)
+    for code, items in (("fsfi", 19), ("phq-9", 9)):
+        form = {
+            "client_id": client,
+            "instrument": code,
+            "answered_at": "2025-01-01T12:00:00Z",
+            "answers": {str(item): 1 for item in range(1, items + 1)},
+        }
+        running.call("POST", "/v1/responses", form, **{"Idempotency-Key": str(uuid.uuid4())})
+    asyncio.run(_copy(lease.url_owner, episodes))
+    _in_database(lease.url("postgres", "fathomline"), "analyze", "grant select on protocol_slot to fathomline_service")
+    return running, lease.url("postgres", "fathomline")
+
+
+async def _copy(url: str, episodes: int) -> None:
+    connection = await asyncpg.connect(url, command_timeout=1800)
+    try:
+        async with connection.transaction():
+            await connection.execute("select set_config('fathomline.organisation_slug', $1, true)", ORGANISATION)
+            organisation = await connection.fetchval("select organisation_id from organisation")
+            await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation))
+            await connection.execute(
+                "create temporary table made on commit drop as select n, n % 28 as later, 'c-' || n % 40 as clinician,"
+                " uuidv7() client_id, uuidv7() episode_id, uuidv7() followed_id from generate_series(2, $1) n",
+                episodes,
+            )
+            for statement in _COPIES:
+                await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+_COPIES = (
+    "insert into client select (json_populate_record(c, json_build_object('id', m.client_id,"
+    " 'external_id_hash', null))).* from client c, made m",
+    "insert into episode select (json_populate_record(e, json_build_object('id', m.episode_id, 'client_id',"
+    " m.client_id, 'started_on', e.started_on - m.later, 'clinician', m.clinician))).* from episode e, made m",
+    "insert into episode_protocol select (json_populate_record(f, json_build_object('id', m.followed_id, 'client_id',"
+    " m.client_id, 'episode_id', m.episode_id))).* from episode_protocol f, made m",
+    "insert into protocol_slot select (json_populate_record(s, json_build_object('id', uuidv7(), 'client_id',"
+    " m.client_id, 'episode_id', m.episode_id, 'episode_protocol_id', m.followed_id, 'clinician', m.clinician,"
+    " 'opens_on', s.opens_on - m.later, 'due_on', s.due_on - m.later, 'overdue_on', s.overdue_on - m.later,"
+    " 'closes_on', s.closes_on - m.later, 'last_on', s.last_on - m.later))).* from protocol_slot s, made m",
+    "insert into response select (json_populate_record(r, json_build_object('id', uuidv7(), 'client_id', s.client_id,"
+    " 'answered_at', s.due_on + time '12:00'))).* from protocol_slot s join response r on r.instrument = s.instrument"
+    " where s.due_on < current_date and hashtext(s.id::text) % 10 <> 0",
+)
