@@ -158,7 +158,7 @@ class Clinic:
         return await self.finish((await self.start(**members)).json()["id"])
 
     async def act(self, run_id: str, action: str, status: int = 200, **body: Any) -> dict[str, Any]:
-        answer = await self.admin.post(f"{PATH}/{run_id}/{action}", **({"json": body} if body else {}))
+        answer = await self.admin.post(f"{PATH}/{run_id}/{action}", json=body or None)
         assert answer.status_code == status, answer.text
         found: dict[str, Any] = answer.json()
         return found

@@ -9,8 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from api.catalogue.library import Library
 from api.catalogue.own import OwnInstruments
@@ -33,9 +32,8 @@ def given(clinic: Clinic, *arguments: str) -> list[str]:
 async def rescore(clinic: Clinic, database: Urls, *arguments: str) -> Result:
     """The command in this process, with an event loop of its own."""
     env = {"DATABASE_URL": database.service, "FATHOMLINE_MASTER_KEY": MASTER_KEY}
-    return await asyncio.to_thread(
-        CliRunner().invoke, application("rescore"), given(clinic, *arguments), env=env, catch_exceptions=True
-    )
+    command = application("rescore")
+    return await asyncio.to_thread(lambda: CliRunner().invoke(command, given(clinic, *arguments), env=env))
 
 
 async def test_the_command_does_a_run_and_says_what_has_changed(clinic: Clinic, database: Urls, tmp_path: Path) -> None:

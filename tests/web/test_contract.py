@@ -126,6 +126,17 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "createProtocol": {"json": {"code": "c", **PROTOCOL}},
     "createImport": {"params": {"format": "csv"}, "headers": {"Upload-Complete": "?0"}},
     "createSession": {"json": {"held_at": "2026-03-02T10:00:00Z"}},
+    "startRescoring": {
+        "json": {
+            "instrument": "who-5",
+            "from_version": 1,
+            "to_version": 1,
+            "from_checksum": "0" * 64,
+            "reason": "invented",
+            "dry_run": True,
+        }
+    },
+    "withdrawRescoring": {"json": {"reason": "invented"}},
     "createWebhook": {"json": {"url": "https://receiver.example/"}},
     "deleteWebhook": {"headers": {"If-Match": "*"}},
     "drawProgress": {"params": {"instrument": "fsfi"}},
@@ -368,6 +379,9 @@ async def things(running: Service, organisation: str) -> dict[str, str]:
             made = await client.post(consents, json={"given": True, "stated_on": "2026-01-12"})
             assert made.status_code == 201, made.text
     async with running.client("admin", organisation=organisation) as client:
+        made = await client.post("/v1/rescorings", **EXAMPLES["startRescoring"])
+        assert made.status_code == 202, made.text
+        found["rescoring_id"] = made.json()["id"]
         made = await client.post("/v1/alert-rules", json=RULE)
         assert made.status_code == 201, made.text
         found["rule_id"] = made.json()["id"]
