@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import asyncpg
 import httpx
@@ -14,7 +15,7 @@ from tests.api.people import People
 from tests.conftest import Tenant
 from tests.erasure.whole import ERASE, ERASED, ok, recording, rows_of
 
-Write = Callable[[httpx.AsyncClient, str], Awaitable[httpx.Response]]
+Write = Callable[[httpx.AsyncClient, str], Coroutine[Any, Any, httpx.Response]]
 ROUNDS = 4
 
 

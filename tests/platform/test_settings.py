@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from api.settings import Settings, SettingsError
+from api.startup import derived_keys
 from tests.conftest import MASTER_KEY
 
 ISSUER = {"issuer": "https://i.example", "organisation": "clinic", "audience": "fathomline", "jwks": {"keys": []}}
@@ -48,6 +49,24 @@ def test_a_master_key_from_a_file(tmp_path: Path) -> None:
     assert made(master_key_file=file).require_master_key().get_secret_value() == MASTER_KEY
 
 
+def test_the_previous_master_key_from_either_place(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(MASTER_KEY + "\n")
+    assert made().previous_master_key() is None
+    for given in ({"master_key_previous_file": file}, {"master_key_previous": SecretStr(MASTER_KEY)}):
+        found = made(**given).previous_master_key()
+        assert found is not None
+        assert found.get_secret_value() == MASTER_KEY
+    with pytest.raises(SettingsError, match="No such file"):
+        made(master_key_previous_file=tmp_path / "none").previous_master_key()
+
+
+def test_the_same_key_twice_is_no_rotation() -> None:
+    key = SecretStr(MASTER_KEY)
+    with pytest.raises(SettingsError, match="the same as the present"):
+        derived_keys(made(master_key=key, master_key_previous=key))
+
+
 @pytest.mark.parametrize(
     ("content", "because"), [(b"short", "fewer than"), (b"\xff" * 64, "not UTF-8"), (None, "No such file")]
 )
@@ -71,6 +90,9 @@ def test_an_unusable_key_file_is_refused_without_showing_it(
         {"log_level": "loud"},
         {"master_key": "short"},
         {"master_key": MASTER_KEY, "master_key_file": "key"},
+        {"master_key_previous": "short"},
+        {"master_key_previous": MASTER_KEY, "master_key_previous_file": "key"},
+        {"log_days": -1},
         {"issuers": [ISSUER | {"algorithms": ["HS256"]}]},
         {"issuers": [ISSUER | {"algorithms": ["none"]}]},
         {"issuers": [ISSUER | {"algorithms": []}]},
