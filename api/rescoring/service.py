@@ -135,13 +135,16 @@ class Rescorings:
 
     async def stop(self, run_id: uuid.UUID) -> schemas.RescoringRead:
         """Let a run do no more, until it is resumed; what it has done stays. Raises `NotFound`, `RescoringState`."""
-        row = await self._in_state("stop", run_id, ("queued", "running"), "It is not under way.")
+        row = await self._in_state("stop", run_id, ("queued", "running", "stopped"), "It has ended.")
         row.state = "stopped"
         return await self._changed("stop", row)
 
     async def resume(self, run_id: uuid.UUID) -> schemas.RescoringRead:
         """Let a run go on where it was. Raises `NotFound`, `RescoringState`, `RescoringUnfinished`."""
-        row = await self._in_state("resume", run_id, ("stopped", "failed"), "It was neither stopped, nor did it fail.")
+        states = ("queued", "running", "stopped", "failed")
+        row = await self._in_state("resume", run_id, states, "It has ended.")
+        if row.state in ("queued", "running"):  # asked for twice
+            return await self._changed("resume", row)
         row.state, row.failure, row.ended_at = "queued", None, None
         try:
             await self.repository.save()

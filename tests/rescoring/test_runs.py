@@ -197,10 +197,12 @@ async def test_a_run_that_is_stopped_does_nothing_until_it_is_resumed(
     assert await clinic.rescored() == stored
     shown = (await clinic.people.clinician.http.get(f"/v1/responses/{ids[0]}")).json()
     assert (shown["version"], shown["rescoring"]) == (1, None), "half a run does not count"
-    assert (await clinic.act(run_id, "stop", 409))["type"] == "/problems/rescoring-state"
-    assert (await clinic.act(run_id, "resume"))["state"] == "queued"
+    for action, state in (("stop", "stopped"), ("resume", "queued"), ("resume", "queued")):
+        assert (await clinic.act(run_id, action))["state"] == state
     assert (await clinic.finish(run_id))["done"] == 6
-    assert (await clinic.act(run_id, "resume", 409))["state"] == "done"
+    for action in ("stop", "resume"):
+        refused = await clinic.act(run_id, action, 409)
+        assert (refused["type"], refused["state"]) == ("/problems/rescoring-state", "done")
 
 
 async def test_what_is_recorded_after_the_snapshot_is_left_to_a_further_run(clinic: Clinic) -> None:
