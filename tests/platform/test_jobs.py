@@ -177,6 +177,7 @@ async def test_only_these_policies_go_beyond_one_organisation(filled: Filled) ->
     assert [tuple(row) for row in beyond] == [
         ("idempotency_key", "DELETE", "{fathomline_owner}"),
         ("idempotency_key", "SELECT", "{fathomline_owner}"),
+        ("import_run", "SELECT", "{fathomline_owner}"),
         ("organisation", "SELECT", "{fathomline_owner}"),
         ("organisation", "SELECT", "{public}"),
         ("outbox", "SELECT", "{fathomline_owner}"),
