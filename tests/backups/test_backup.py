@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from api import migrate
 from api.backups import contents, keyfile
 from api.backups.blocks import opened
 from api.backups.comparing import compare
@@ -18,11 +19,13 @@ from api.backups.errors import BackupError
 from api.backups.making import make, renew_keys
 from api.backups.opening import open_backup
 from api.backups.programs import environment
-from api.embedded import tools
+from api.embedded import Lease, tools
 from api.erasure.tombstones import Tombstone
+from api.organisations.repository import ensure_organisation
 from api.security import crypto
-from tests.backups.conftest import KEYS, SECRET, Filled, backed_up, counts, restored
-from tests.conftest import Urls
+from tests.backups.conftest import KEYS, SECRET, Filled, backed_up, counts, empty_database, restored, seal
+from tests.conftest import MASTER_KEY, Urls
+from tests.factories import make_client
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 UNKNOWN = b'{"erasure": null, "key": null, "certificate": null}'
@@ -143,19 +146,22 @@ async def test_writing_goes_on_meanwhile_and_the_backup_is_of_one_moment(
 
     async def write() -> None:
         await connection.execute(
-            "insert into organisation values ($1, $2, 'late')", uuid.uuid4(), f"late-{uuid.uuid4().hex}"
+            "insert into idempotency_key values ($1, 'late', $2, '\\x00', $3, now())",
+            filled.tenant.id,
+            uuid.uuid4().hex,
+            uuid.uuid4(),
         )
 
     def told(_: str) -> None:
         asyncio.run_coroutine_threadsafe(write(), loop).result(10)
 
-    before = await connection.fetchval("select count(*) from organisation")
+    before = await connection.fetchval("select count(*) from idempotency_key")
     made = await asyncio.to_thread(make, filled.urls.owner, tmp_path, KEYS, told=told)
-    assert await connection.fetchval("select count(*) from organisation") > before + 20
-    await connection.execute("delete from organisation where name = 'late'")
+    assert await connection.fetchval("select count(*) from idempotency_key") > before + 20
+    await connection.execute("delete from idempotency_key where subject = 'late'")
     await connection.close()
     await restored(made.path, empty)
-    assert (await counts(empty))["organisation"] == before
+    assert (await counts(empty))["idempotency_key"] == before
 
 
 async def test_so_many_are_kept_as_was_asked_for(filled: Filled, tmp_path: Path) -> None:
@@ -178,3 +184,28 @@ async def test_who_is_erased_by_the_key_file_alone_is_named(filled: Filled, tmp_
     assert await asyncio.to_thread(renew_keys, filled.urls.owner, tmp_path, KEYS) == (known, [erased])
     with pytest.raises(BackupError, match=r"has no keys\.fathomline: there are no backups there"):
         await asyncio.to_thread(renew_keys, filled.urls.owner, tmp_path / "nowhere", KEYS)
+
+
+async def test_a_backup_of_before_a_new_master_key_is_restored_under_the_new_one(
+    lease: Lease, empty: Urls, tmp_path: Path
+) -> None:
+    await asyncio.to_thread(migrate.upgrade, empty.owner)
+    service = await asyncpg.connect(empty.service)
+    organisation = await ensure_organisation(service, "one", "One")
+    client = await make_client(service, organisation)
+    await seal(service, organisation, client, SECRET)
+    await service.close()
+    made = await backed_up(empty, tmp_path)
+    master, new_master = crypto.parse_master_key(MASTER_KEY), bytes(range(60, 92))
+    assert keyfile.reseal(tmp_path, crypto.derive(new_master, master))
+    alone, both = crypto.derive(new_master), crypto.derive(new_master, master)
+    async with empty_database(lease) as new:
+        with pytest.raises(BackupError, match=r"made under another master key .* set that one as the previous"):
+            await restored(made.path, new, alone)
+        await restored(made.path, new, both)
+        connection = await asyncpg.connect(new.superuser)
+        row = await connection.fetchrow("select key_wrapped, external_id_sealed from client")
+        await connection.close()
+        ids = {"organisation_id": organisation, "client_id": client}
+        key = crypto.unwrap_client_key(alone, row["key_wrapped"], **ids)
+        assert crypto.open_external_id(key, row["external_id_sealed"], **ids) == SECRET
