@@ -91,9 +91,8 @@ class Reader:
         joined = ""
         if plan.sealed:
             selected += [f"row_.{name}" for name, _ in plan.sealed] + ["key_.id", "key_.key_wrapped"]
-            joined = (
-                f"left join client key_ on key_.organisation_id = row_.organisation_id and key_.id = {owner_of(table)}"
-            )
+            owner = owner_of(table) if self.only is None else "%(client)s"  # found anew for each row it would cost all
+            joined = f"left join client key_ on key_.organisation_id = row_.organisation_id and key_.id = {owner}"
         query = (
             f"select {', '.join(selected)} from {table} row_ {joined} "  # noqa: S608  - names of tables and columns
             f"where {condition} and {further} order by {plan.order}"
