@@ -20,19 +20,12 @@ from api.embedded.account import ENVIRONMENT
 LONGEST: Final = 600.0
 """Seconds; a schema takes one."""
 
-_VARIABLES: Final = {
-    "host": "PGHOST",
-    "hostaddr": "PGHOSTADDR",
-    "port": "PGPORT",
-    "user": "PGUSER",
-    "password": "PGPASSWORD",
+_PARAMETERS: Final = (
+    *("host", "hostaddr", "port", "user", "password", "passfile", "options"),
+    *("sslmode", "sslrootcert", "sslcert", "sslkey"),
+)
+_VARIABLES: Final = {name: f"PG{name.upper()}" for name in _PARAMETERS} | {
     "dbname": "PGDATABASE",
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-    "sslcert": "PGSSLCERT",
-    "sslkey": "PGSSLKEY",
-    "passfile": "PGPASSFILE",
-    "options": "PGOPTIONS",
     "target_session_attrs": "PGTARGETSESSIONATTRS",
 }
 _OF_LATER_SERVERS: Final = (b"SET transaction_timeout",)

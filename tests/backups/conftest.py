@@ -27,7 +27,7 @@ from tests.factories import make_client
 from tests.platform.test_tenancy import fill
 
 KEYS = crypto.derive(crypto.parse_master_key(MASTER_KEY))
-SECRET = "chart-0815"
+CHART = "chart-0815"
 _JOB = "insert into jobs.procrastinate_jobs (queue_name, task_name) values ('q', 'invented')"
 
 
@@ -82,7 +82,7 @@ async def fill_database(urls: Urls, settings: Settings) -> Filled:
             tenant = Tenant(await ensure_organisation(service, slug, slug), slug)
             tenants.append(tenant)
             clients.append(await fill(opened, service, tenant))
-            await seal(service, tenant.id, clients[-1], SECRET)
+            await seal(service, tenant.id, clients[-1], CHART)
     clients.append(await make_client(service, tenants[0].id))
     await seal(service, tenants[0].id, clients[-1], "another")
     await service.execute("set search_path to jobs; " + _JOB)

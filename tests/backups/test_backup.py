@@ -23,7 +23,7 @@ from api.embedded import Lease, tools
 from api.erasure.tombstones import Tombstone
 from api.organisations.repository import ensure_organisation
 from api.security import crypto
-from tests.backups.conftest import KEYS, SECRET, Filled, backed_up, counts, empty_database, restored, seal
+from tests.backups.conftest import CHART, KEYS, Filled, backed_up, counts, empty_database, restored, seal
 from tests.conftest import MASTER_KEY, Urls
 from tests.factories import make_client
 
@@ -62,7 +62,7 @@ async def test_every_table_comes_back_with_all_that_binds_it(filled: Filled, emp
     row = await connection.fetchrow("select * from client where id = $1", filled.first)
     ids = {"organisation_id": filled.tenant.id, "client_id": filled.first}
     key = crypto.unwrap_client_key(KEYS, row["key_wrapped"], **ids)
-    assert crypto.open_external_id(key, row["external_id_sealed"], **ids) == SECRET
+    assert crypto.open_external_id(key, row["external_id_sealed"], **ids) == CHART
     await connection.close()
 
 
@@ -91,7 +91,7 @@ async def test_a_backup_says_nothing_of_anybody_and_holds_no_client_key(filled: 
     rows = await connection.fetch("select id, key_wrapped, external_id_hash from client")
     await connection.close()
     told = [bytes(value) if isinstance(value, bytes) else str(value).encode() for row in rows for value in row.values()]
-    told += [one.bytes for one in (filled.first, filled.second)] + [SECRET.encode(), b"lamp-3"]
+    told += [one.bytes for one in (filled.first, filled.second)] + [CHART.encode(), b"lamp-3"]
     for file in made.path.iterdir():
         data = file.read_bytes()
         assert [one for one in told if one in data or one.hex().encode() in data] == [], file.name
@@ -193,7 +193,7 @@ async def test_a_backup_of_before_a_new_master_key_is_restored_under_the_new_one
     service = await asyncpg.connect(empty.service)
     organisation = await ensure_organisation(service, "one", "One")
     client = await make_client(service, organisation)
-    await seal(service, organisation, client, SECRET)
+    await seal(service, organisation, client, CHART)
     await service.close()
     made = await backed_up(empty, tmp_path)
     master, new_master = crypto.parse_master_key(MASTER_KEY), bytes(range(60, 92))
@@ -208,4 +208,4 @@ async def test_a_backup_of_before_a_new_master_key_is_restored_under_the_new_one
         await connection.close()
         ids = {"organisation_id": organisation, "client_id": client}
         key = crypto.unwrap_client_key(alone, row["key_wrapped"], **ids)
-        assert crypto.open_external_id(key, row["external_id_sealed"], **ids) == SECRET
+        assert crypto.open_external_id(key, row["external_id_sealed"], **ids) == CHART

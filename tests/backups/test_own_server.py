@@ -20,7 +20,7 @@ from api.backups.restoring import restore
 from api.embedded import tools
 from api.embedded.account import choose
 from api.settings import Settings
-from tests.backups.conftest import KEYS, SECRET, counts, fill_database
+from tests.backups.conftest import CHART, KEYS, counts, fill_database
 from tests.conftest import MASTER_KEY, Urls
 from tests.deploy.own_server import OWNER_PASSWORD, SERVICE_PASSWORD, OwnServer, running
 
@@ -49,7 +49,7 @@ async def test_backed_up_and_restored_over_tcp_as_the_owner_of_the_tables(tmp_pa
         assert done.left_out == 0
         assert await counts(new) == await counts(old)
         for file in made.path.iterdir():
-            assert SECRET.encode() not in file.read_bytes()
+            assert CHART.encode() not in file.read_bytes()
 
 
 def step(server: OwnServer, *arguments: object) -> None:
