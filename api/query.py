@@ -26,7 +26,7 @@ async def only_known_parameters(request: Request) -> None:
     Raises
     ------
     RequestInvalid
-        With every parameter that is unknown, given twice, or not UTF-8.
+        With every parameter that is unknown, given twice, not UTF-8, or has a NUL character, which no database holds.
     """
     query: bytes = request.scope["query_string"]
     route = request.scope["route"]
@@ -68,6 +68,8 @@ def _faults(query: bytes, known: dict[str, bool]) -> list[dict[str, Any]]:
             found[name] = _fault(name, "repeated", "is given once")
         elif not _is_text(value):
             found[name] = _fault(name, "not-utf-8", "is percent-encoded UTF-8")
+        elif "\0" in value:
+            found[name] = _fault(name, "nul-character", "text has no NUL character")
         seen.add(name)
     return list(found.values())
 

@@ -30,6 +30,14 @@ def _written_in_full(value: object) -> object:
     return value
 
 
+def _in_a_year(value: datetime) -> datetime:
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("time_implausible", "is in one of the years 1 to 9999 of UTC") from None
+    return value
+
+
 def _plausible(value: datetime) -> datetime:
     if value < EARLIEST:
         raise PydanticCustomError("time_implausible", "is not before 1900")
@@ -44,7 +52,7 @@ def _written_as_day(value: object) -> object:
     return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_in_full)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_in_full), AfterValidator(_in_a_year)]
 PastTime = Annotated[Moment, AfterValidator(_plausible)]
 """In UTC."""
 Day = Annotated[date, BeforeValidator(_written_as_day)]
