@@ -53,6 +53,7 @@ EVIDENCE: Final[dict[str, str]] = {
 OMITTED: Final[dict[tuple[str, str], str]] = {
     ("client", "key_wrapped"): "each installation makes keys of its own",
     ("client", "external_id_hash"): "computed anew from the identifier, under the other master key",
+    ("protocol_slot", "answered"): "a mark for finding what is due quickly, which a job sets anew",
     ("audit_key", "private_sealed"): "whoever held it could sign for this installation",
 }
 """Columns that are handed out nowhere, and why."""

@@ -153,9 +153,9 @@ class Following:
         self.steps.done("read-schedule", "episode", episode_id)
         duplicates = defaultdict(list)
         for response in answered:
-            standing = matched.standings[response.id]
-            if standing.timing == "duplicate":
-                duplicates[standing.slot_id].append(_answer(response))
+            for held in matched.standings[response.id]:
+                if held.timing == "duplicate":
+                    duplicates[held.slot_id].append(_answer(response))
         return schemas.Schedule(
             client_id=client_id,
             episode_id=episode_id,
@@ -200,15 +200,18 @@ class Following:
 
 async def standing(
     repository: ProtocolRepository, client_id: uuid.UUID, instrument: str, response_id: uuid.UUID
-) -> schemas.StandingRead | None:
-    """What a response that holds is to its client's protocols; None where none of them has its instrument."""
+) -> list[schemas.StandingRead] | None:
+    """What a response that holds is to each protocol of its client; None where none of them has its instrument."""
     found = await slots_and_responses(OfSession(repository.session), [client_id], [instrument])
     if not found:
         return None
     slots, answered = found[client_id, instrument]
-    held = match(slots, answered).standings[response_id]
-    slot = None if held.slot_id is None else _slot(await repository.slot(held.slot_id))
-    return schemas.StandingRead(timing=held.timing, slot=slot)
+    standings = match(slots, answered).standings[response_id]
+    if not standings:
+        return [schemas.StandingRead(timing="outside", slot=None)]
+    return [
+        schemas.StandingRead(timing=held.timing, slot=_slot(await repository.slot(held.slot_id))) for held in standings
+    ]
 
 
 async def unfilled(
@@ -253,7 +256,7 @@ def _outside(
         of_it = response.episode_id == episode_id or (
             response.episode_id is None and span[0] <= response.day <= span[1]
         )
-        if of_it and matched.standings[response.id].timing == "outside":
+        if of_it and not matched.standings[response.id]:
             yield schemas.OutsideRead(instrument=response.instrument, **_answer(response).model_dump())
 
 
@@ -298,7 +301,7 @@ def _scheduled(
 ) -> schemas.ScheduledSlot:
     filled = matched.filled.get(row.id)
     slot = Slot(
-        row.id, row.episode_id, row.instrument, row.instrument_version, row.variant,
+        row.id, row.episode_protocol_id, row.episode_id, row.instrument, row.instrument_version, row.variant,
         row.opens_on, row.due_on, row.overdue_on, row.closes_on, row.last_on, row.cancelled,
     )  # fmt: skip
     by = None

@@ -65,6 +65,10 @@ where organisation_id = :organisation_id and id = :id
 _PLANNED: Final = """
 update episode_protocol set planned_until = :planned_until where organisation_id = :organisation_id and id = :id
 """
+_LOOK_AGAIN: Final = """
+update protocol_slot set answered = false
+where episode_protocol_id = :followed and last_on >= :since and answered
+"""
 _DAYS: Final = ("opens_on", "due_on", "overdue_on", "closes_on", "last_on")
 
 
@@ -104,6 +108,7 @@ async def _plan(statements: Statements, organisation_id: uuid.UUID, followed: Se
         (_CANCEL, changes.cancelled),
         (_MOVE, changes.moved),
         (_INSERT, changes.made),
+        (_LOOK_AGAIN, changes.again),
         (_PLANNED, changes.until),
     ):
         await statements.each(sql, many)
@@ -118,6 +123,8 @@ class _Changes:
         self.moved: list[dict[str, Any]] = []
         self.cancelled: list[dict[str, Any]] = []
         self.until: list[dict[str, Any]] = []
+        self.again: list[dict[str, Any]] = []
+        """Assignments, each with the first day on which another slot may be filled now than before."""
 
     def add(
         self,
@@ -128,13 +135,21 @@ class _Changes:
     ) -> None:
         """What makes the kept slots of one assignment those that are planned."""
         common = {"organisation_id": self.organisation_id, "now": now}
+        opens: list[date] = []
         for slot in planned:
             row = kept.pop((slot.entry, slot.occurrence), None)
             days = {name: getattr(slot, name) for name in _DAYS}
             if row is None:
                 self.made.append(common | whose | asdict(slot) | {"id": new_id()})
+                opens.append(slot.opens_on)
             elif [*row[1:]] != [*days.values(), whose["clinician"], False]:
+                if [*row[1:6], row[-1]] != [*days.values(), False]:
+                    opens += [slot.opens_on, row[1]]
                 self.moved.append(common | days | {"id": row[0], "clinician": whose["clinician"]})
         for row in kept.values():
+            if not row[-1]:
+                opens.append(row[1])
             if not row[-1] or row[-2] != whose["clinician"]:
                 self.cancelled.append(common | {"id": row[0], "clinician": whose["clinician"]})
+        if opens:
+            self.again.append({"followed": whose["episode_protocol_id"], "since": min(opens)})

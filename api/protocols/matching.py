@@ -6,6 +6,7 @@ The day of a response is the day of its `answered_at` in UTC, as everywhere wher
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -19,6 +20,7 @@ class Slot(NamedTuple):
     """One time that an instrument is to be answered, by any version and variant where none is named."""
 
     id: uuid.UUID
+    episode_protocol_id: uuid.UUID
     episode_id: uuid.UUID
     instrument: str
     version: int | None
@@ -48,10 +50,10 @@ class Answered(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What a response is to a schedule. Without a slot it lies outside of every window."""
+    """What a response is to one assignment: it fills a slot of it, or would have."""
 
-    timing: Literal["on-time", "late", "duplicate", "outside"]
-    slot_id: uuid.UUID | None = None
+    timing: Literal["on-time", "late", "duplicate"]
+    slot_id: uuid.UUID
 
 
 class Filled(NamedTuple):
@@ -63,37 +65,48 @@ class Filled(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Slots that are filled, and what each response is to them."""
+    """Slots that are filled, and what each response is to them.
+
+    ``standings`` has for each response one entry for each assignment with a window that it lies in; none where it lies
+    outside of every window.
+    """
 
     filled: dict[uuid.UUID, Filled] = field(default_factory=dict)
-    standings: dict[uuid.UUID, Standing] = field(default_factory=dict)
+    standings: dict[uuid.UUID, list[Standing]] = field(default_factory=dict)
 
 
 def match(slots: Iterable[Slot], responses: Iterable[Answered]) -> Matched:
     """Fill the slots of one client with that client's responses.
 
-    Responses are taken in the order in which they were answered. Each fills, among the slots that are still empty and
-    whose window its day lies in, one for which it is in time before one for which it is late; of several the one due
-    first; of those the one made first. One that finds none empty is a duplicate of the one that it would have filled.
+    Responses are taken in the order in which they were answered. Each fills, in every assignment, among the slots that
+    are still empty and whose window its day lies in, one for which it is in time before one for which it is late; of
+    several the one due first; of those the one made first. Where it finds none empty it is a duplicate of the one that
+    filled the first of them.
 
-    So a response fills one slot at most, a slot has one response at most, and a further response never empties a slot.
+    So a response fills one slot of an assignment at most, a slot has one response at most, and a further response never
+    empties a slot. What one assignment asks for changes nothing for another.
     """
     live = sorted((slot for slot in slots if not slot.cancelled), key=lambda slot: (slot.due_on, slot.id))
     found = Matched()
     for response in sorted(responses, key=lambda response: (response.answered_at, response.id)):
         day = response.day
-        fitting = [slot for slot in live if takes(slot, response, day)]
-        fitting.sort(key=lambda slot: slot.overdue_on <= day)  # stable: in time first, each part as it was
-        empty = next((slot for slot in fitting if slot.id not in found.filled), None)
-        if empty is not None:
-            timing: Timing = "late" if empty.overdue_on <= day else "on-time"
-            found.filled[empty.id] = Filled(response, timing)
-            found.standings[response.id] = Standing(timing, empty.id)
-        elif fitting:
-            found.standings[response.id] = Standing("duplicate", fitting[0].id)
-        else:
-            found.standings[response.id] = Standing("outside")
+        fitting: dict[uuid.UUID, list[Slot]] = defaultdict(list)
+        for slot in live:
+            if takes(slot, response, day):
+                fitting[slot.episode_protocol_id].append(slot)
+        found.standings[response.id] = [_stand(found.filled, of_one, response, day) for of_one in fitting.values()]
     return found
+
+
+def _stand(filled: dict[uuid.UUID, Filled], fitting: list[Slot], response: Answered, day: date) -> Standing:
+    """Fill one of the slots of one assignment that a response fits, if any is empty."""
+    fitting.sort(key=lambda slot: slot.overdue_on <= day)  # stable: in time first, each part as it was
+    empty = next((slot for slot in fitting if slot.id not in filled), None)
+    if empty is None:
+        return Standing("duplicate", fitting[0].id)
+    timing: Timing = "late" if empty.overdue_on <= day else "on-time"
+    filled[empty.id] = Filled(response, timing)
+    return Standing(timing, empty.id)
 
 
 def takes(slot: Slot, response: Answered, day: date) -> bool:

@@ -267,7 +267,7 @@ class Schedule(BaseModel):
 
 
 class StandingRead(BaseModel):
-    """What a response is to the client's protocols."""
+    """What a response is to one of the client's protocols, or to all of them where it is outside."""
 
     timing: Literal["on-time", "late", "duplicate", "outside"] = Field(
         description="`duplicate`: another response fills the slot; `outside`: of every window"

@@ -64,7 +64,7 @@ def _named(sql: str) -> bytes:
 
 
 _SLOTS: Final = """
-select s.client_id, s.id, s.episode_id, s.instrument, s.instrument_version, s.variant,
+select s.client_id, s.id, s.episode_protocol_id, s.episode_id, s.instrument, s.instrument_version, s.variant,
        s.opens_on, s.due_on, s.overdue_on, s.closes_on, s.last_on
 from protocol_slot s
 where s.client_id = any(:clients) and s.instrument = any(:instruments) and not s.cancelled

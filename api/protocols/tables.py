@@ -108,21 +108,22 @@ class SlotRow(SQLModel, table=True):
         # Of a client and an instrument, in the order of their windows: what a response may fill.
         Index(None, "client_id", "instrument", "opens_on"),
         # What is open on a day is one range of days for each shape of window; what is closed is one range. Both for an
-        # organisation and for a clinician. The partial ones may begin with the organisation: no look-up by key has
-        # their condition.
+        # organisation and for a clinician, and those apart that are known to be answered. The partial ones may begin
+        # with the organisation: no look-up by key has their condition.
         Index(
-            "ix_protocol_slot_open", "organisation_id", "shape", "overdue_on", "id",
+            "ix_protocol_slot_open", "organisation_id", "answered", "shape", "overdue_on", "id",
             postgresql_where=text("not cancelled"),
         ),
         Index(
-            "ix_protocol_slot_closed", "organisation_id", "last_on", "id", postgresql_where=text("not cancelled")
+            "ix_protocol_slot_closed", "organisation_id", "answered", "last_on", "id",
+            postgresql_where=text("not cancelled"),
         ),
         Index(
-            "ix_protocol_slot_clinician_open", "clinician", "shape", "overdue_on", "id",
+            "ix_protocol_slot_clinician_open", "clinician", "answered", "shape", "overdue_on", "id",
             postgresql_where=text("not cancelled and clinician is not null"),
         ),
         Index(
-            "ix_protocol_slot_clinician_closed", "clinician", "last_on", "id",
+            "ix_protocol_slot_clinician_closed", "clinician", "answered", "last_on", "id",
             postgresql_where=text("not cancelled and clinician is not null"),
         ),
         CheckConstraint("opens_on <= due_on and due_on < overdue_on and due_on <= closes_on", name="days_in_order"),
@@ -155,3 +156,5 @@ class SlotRow(SQLModel, table=True):
     """The lengths of its window, which many slots share: see `api.protocols.planning.shape`."""
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
     updated_at: datetime = Field(sa_type=DateTime(timezone=True))
+    answered: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    """Known to be filled since a day that is over or goes on. False says nothing. See `api.protocols.settling`."""

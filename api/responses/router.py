@@ -225,7 +225,7 @@ ResponsesDep = Annotated[service.Responses, Depends(_responses)]
 async def read(response_id: uuid.UUID, responses: ResponsesDep) -> Response:
     """What a response says now: byte for byte what recording it was answered with, or its last amendment.
 
-    Where a protocol of the client asks for its instrument, `schedule` follows: which slot it fills, whether in time.
+    Where a protocol of the client asks for its instrument, `schedule` follows: which slots it fills, whether in time.
 
     Once a run has scored it anew, with the scores of that run; `rescoring` names it, and where the recorded ones are.
 

@@ -123,9 +123,10 @@ class ResponseRead(ResultRead):
 class ResponseFound(ResponseRead):
     """A response as it holds now, and what it is to the client's protocols, which may change with each further one."""
 
-    schedule: StandingRead | None = Field(
+    schedule: list[StandingRead] | None = Field(
         default=None,
-        description="Which slot it fills and whether in time; left out where no protocol of the client asks for it",
+        description="Which slot of each protocol it fills and whether in time; one entry that says `outside` where it "
+        "lies in no window; left out where no protocol of the client asks for it",
     )
 
 

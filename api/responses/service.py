@@ -180,7 +180,7 @@ class Responses:
         protocols = ProtocolRepository(self.repository.session, self.audit.principal.organisation_id)
         held = await standing(protocols, kept.client_id, kept.instrument, kept.id)
         text = as_it_stands(current, None)
-        return text if held is None else with_schedule(text, held.model_dump_json()), kept.tag
+        return text if held is None else with_schedule(text, [one.model_dump_json() for one in held]), kept.tag
 
     async def version(self, response_id: uuid.UUID, revision: int, rescoring: uuid.UUID | None = None) -> str:
         """The JSON text of one version, with its answers; of the void one without.

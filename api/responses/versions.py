@@ -6,6 +6,7 @@ The words are those of a FHIR QuestionnaireResponse: `completed`, `amended`, `en
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 import orjson
@@ -77,9 +78,9 @@ def as_it_stands(kept: Kept, reasons: Reasons | None) -> str:
     return f"{kept.document[:-1]},{orjson.dumps(members, option=_JSON).decode()[1:]}"
 
 
-def with_schedule(document: str, standing: str) -> str:
-    """The JSON text of a version that holds, with what it is to the client's protocols (JSON text)."""
-    return f'{document[:-1]},"schedule":{standing}}}'
+def with_schedule(document: str, standings: Iterable[str]) -> str:
+    """The JSON text of a version that holds, with what it is to the client's protocols (JSON texts)."""
+    return f'{document[:-1]},"schedule":[{",".join(standings)}]}}'
 
 
 def as_void(kept: Kept, reasons: Reasons | None) -> str:

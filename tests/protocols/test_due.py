@@ -134,11 +134,11 @@ class TestFilters:
 
 
 class TestMatched:
-    async def test_where_windows_overlap(self, ehr: Person, admin: Person) -> None:
-        """Two protocols ask for one instrument at a time: one response fills one slot, and the other stays due."""
+    async def test_where_windows_of_one_protocol_overlap(self, ehr: Person, admin: Person) -> None:
+        """One form fills one slot of a protocol, and the other stays due."""
         path = await episode_of(ehr)
-        for code in ("a", "b"):
-            await assigned(ehr, path, await made(admin, entry("baseline", window=WIDE), code=code))
+        entries = [entry("baseline", id=name, window=WIDE) for name in "ab"]
+        await assigned(ehr, path, await made(admin, *entries))
         assert len(await due(ehr, date=after(1))) == 2
         await answered(ehr, path, after(1))
         (left,) = await due(ehr, date=after(1))
@@ -147,6 +147,20 @@ class TestMatched:
         assert sorted(slots.values()) == ["done", "due"]
         await answered(ehr, path, after(1))
         assert await due(ehr, date=after(1)) == []
+
+    async def test_one_form_answers_two_protocols(self, ehr: Person, admin: Person) -> None:
+        path = await episode_of(ehr)
+        for code in ("a", "b"):
+            await assigned(ehr, path, await made(admin, entry("baseline", window=WIDE), code=code))
+        assert len(await due(ehr, date=after(1))) == 2
+        one, again = [await answered(ehr, path, after(1)) for _ in range(2)]
+        assert await due(ehr, date=after(1)) == []
+        slots = (await scheduled(ehr, path, after(1)))["slots"]
+        assert [slot["filled_by"]["response_id"] for slot in slots] == [one, one]
+        assert [[two["response_id"] for two in slot["duplicates"]] for slot in slots] == [[again], [again]]
+        told = (await ehr.http.get(f"/v1/responses/{one}")).json()["schedule"]
+        assert [held["timing"] for held in told] == ["on-time", "on-time"]
+        assert {held["slot"]["episode_protocol_id"] for held in told} == {s["episode_protocol_id"] for s in slots}
 
     async def test_void_answers_fill_nothing(self, ehr: Person, admin: Person) -> None:
         path = await episode_of(ehr)

@@ -304,12 +304,14 @@ class TestResponse:
         await assigned(ehr, path, await made(admin, entry("weeks", every=2, count=1)))
         ids = [await answered(ehr, path, after(day)) for day in (17, 13, 30)]
         told = [(await ehr.http.get(f"/v1/responses/{one}")).json()["schedule"] for one in ids]
+        assert [len(one) for one in told] == [1, 1, 1]
+        told = [one for (one,) in told]
         assert [one["timing"] for one in told] == ["duplicate", "on-time", "outside"]
         assert told[0]["slot"] == told[1]["slot"]
         assert (told[0]["slot"]["due_on"], told[0]["slot"]["entry"]) == (str(after(14)), "weeks")
         assert told[2]["slot"] is None
         await ehr.http.post(f"/v1/responses/{ids[1]}/void", json={"reason": "invented"}, headers=MATCH)
-        assert (await ehr.http.get(f"/v1/responses/{ids[0]}")).json()["schedule"]["timing"] == "late"
+        assert (await ehr.http.get(f"/v1/responses/{ids[0]}")).json()["schedule"][0]["timing"] == "late"
 
     async def test_without_a_protocol_nothing_is_added(self, ehr: Person) -> None:
         path = await episode_of(ehr)

@@ -13,6 +13,7 @@ from api.protocols.matching import Answered, Slot, match, status, takes
 from api.protocols.planning import Assigned, Entry, Episode, Window, plan, shape
 
 START = date(2026, 1, 12)
+ASSIGNMENTS = [uuid.UUID(int=number) for number in (11, 12)]
 EPISODES = [uuid.UUID(int=number) for number in (1, 2)]
 BEYOND = date(2031, 1, 1)
 
@@ -28,6 +29,7 @@ def slots(draw: st.DrawFn) -> Slot:
     closes_on = day(due + max(grace, close))
     return Slot(
         id=draw(st.uuids()),
+        episode_protocol_id=draw(st.sampled_from(ASSIGNMENTS)),
         episode_id=draw(st.sampled_from(EPISODES)),
         instrument="lamp-3",
         version=draw(st.sampled_from([None, 1, 2])),
@@ -59,17 +61,29 @@ RESPONSES = st.lists(responses(), max_size=10, unique_by=lambda response: respon
 
 
 @given(SLOTS, RESPONSES)
-def test_one_response_a_slot_and_one_slot_a_response(some: list[Slot], given_: list[Answered]) -> None:
+def test_one_response_a_slot_and_one_slot_a_response_of_each_assignment(
+    some: list[Slot], given_: list[Answered]
+) -> None:
     found = match(some, given_)
     known = {slot.id: slot for slot in some}
-    assert len({filled.response.id for filled in found.filled.values()}) == len(found.filled)
+    fills = [(filled.response.id, known[slot].episode_protocol_id) for slot, filled in found.filled.items()]
+    assert len(set(fills)) == len(fills)
     assert found.standings.keys() == {response.id for response in given_}
     for slot_id, filled in found.filled.items():
         slot = known[slot_id]
         assert not slot.cancelled
         assert takes(slot, filled.response, filled.response.day)
         assert (filled.timing == "late") == (filled.response.day >= slot.overdue_on)
-        assert found.standings[filled.response.id] == (filled.timing, slot_id)
+        assert (filled.timing, slot_id) in found.standings[filled.response.id]
+
+
+@given(SLOTS, RESPONSES)
+def test_one_assignment_is_nothing_to_another(some: list[Slot], given_: list[Answered]) -> None:
+    together = match(some, given_)
+    apart = [match([slot for slot in some if slot.episode_protocol_id == one], given_) for one in ASSIGNMENTS]
+    assert together.filled == apart[0].filled | apart[1].filled
+    for response in given_:
+        assert set(together.standings[response.id]) == {held for part in apart for held in part.standings[response.id]}
 
 
 @given(SLOTS, RESPONSES, responses())
@@ -77,7 +91,19 @@ def test_a_further_response_empties_no_slot(some: list[Slot], given_: list[Answe
     assume(further.id not in {response.id for response in given_})
     before, after = match(some, given_).filled, match(some, [*given_, further]).filled
     assert before.keys() <= after.keys()
-    assert len(after) <= len(before) + 1
+    of = {slot.id: slot.episode_protocol_id for slot in some}
+    fresh = [of[slot_id] for slot_id in after.keys() - before.keys()]
+    assert len(set(fresh)) == len(fresh), "one of each assignment at most"
+
+
+@given(SLOTS, RESPONSES, responses(), st.integers(-5, 61))
+def test_what_is_filled_by_a_day_stays_so(
+    some: list[Slot], given_: list[Answered], further: Answered, number: int
+) -> None:
+    """What a mark on a slot says: on no later day, and after no further response of any day, is it empty."""
+    by_then = match(some, [response for response in given_ if response.day <= day(number)]).filled
+    assert by_then.keys() <= match(some, given_).filled.keys()
+    assert by_then.keys() <= match(some, [*given_, further]).filled.keys()
 
 
 @given(SLOTS, RESPONSES, st.randoms(use_true_random=False))
@@ -94,21 +120,26 @@ def test_nothing_is_left_empty_that_could_be_filled(some: list[Slot], given_: li
     found = match(some, given_)
     live = [slot for slot in some if not slot.cancelled]
     for response in given_:
-        standing = found.standings[response.id]
-        fitting = {slot.id for slot in live if takes(slot, response, response.day)}
-        if standing.timing == "outside":
-            assert fitting == set()
-            assert standing.slot_id is None
-        elif standing.timing == "duplicate":
-            assert standing.slot_id in fitting
-            assert fitting <= found.filled.keys()
+        for assignment in ASSIGNMENTS:
+            fitting = {
+                slot.id
+                for slot in live
+                if slot.episode_protocol_id == assignment and takes(slot, response, response.day)
+            }
+            held = [one for one in found.standings[response.id] if one.slot_id in fitting]
+            assert len(held) == bool(fitting), "one standing in each assignment that it has a window of"
+            if held and held[0].timing == "duplicate":
+                assert fitting <= found.filled.keys()
+        assert all(one.slot_id in {slot.id for slot in live} for one in found.standings[response.id])
 
 
 @given(SLOTS, RESPONSES)
 def test_where_windows_do_not_touch_the_first_fills(some: list[Slot], given_: list[Answered]) -> None:
-    """What the database relies on where a slot has no other about it."""
+    """What the database relies on where a slot has no other of its assignment about it."""
     ordered = sorted((slot for slot in some if not slot.cancelled), key=lambda slot: slot.opens_on)
-    assume(all(one.last_on < other.opens_on for one, other in pairwise(ordered)))
+    for assignment in ASSIGNMENTS:
+        of_it = [slot for slot in ordered if slot.episode_protocol_id == assignment]
+        assume(all(one.last_on < other.opens_on for one, other in pairwise(of_it)))
     found = match(some, given_)
     for slot in ordered:
         fitting = sorted(
@@ -142,12 +173,12 @@ def test_in_time_goes_before_due_first() -> None:
     """Somebody who missed a week and answers in the next one, while both are open, is in time for that."""
     window = [(0, 7), (7, 14)]
     made = [
-        Slot(uuid.UUID(int=n), EPISODES[0], "lamp-3", None, None, day(due - 2), day(due), day(due + 2), day(due + 9),
-             day(due + 9))
+        Slot(uuid.UUID(int=n), ASSIGNMENTS[0], EPISODES[0], "lamp-3", None, None, day(due - 2), day(due), day(due + 2),
+             day(due + 9), day(due + 9))
         for n, (due, _) in enumerate(window)
     ]  # fmt: skip
     answer = Answered(uuid.UUID(int=9), None, "lamp-3", 1, "a", datetime.combine(day(7), time(9), UTC))
-    assert match(made, [answer]).standings[answer.id] == ("on-time", made[1].id)
+    assert match(made, [answer]).standings[answer.id] == [("on-time", made[1].id)]
 
 
 @st.composite
