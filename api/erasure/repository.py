@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
+from api.audit.related import CLIENTS_OF
 from api.db import RawConnection
 from api.erasure.certificate import Erased
 from api.tables import CLIENT_TABLES, of_client
@@ -54,6 +55,32 @@ async def erase(connection: RawConnection, erased: Erased) -> dict[str, int] | N
         timeout=LONGEST,
     )
     return None if removed is None else json.loads(removed)
+
+
+async def keep_links(connection: RawConnection, organisation_id: uuid.UUID, client_id: uuid.UUID) -> None:
+    """Note of audit events that are not sealed yet that they concern the client, as sealing does of others.
+
+    Once the client is erased nobody can tell any more whose response or goal an event names.
+    """
+    floor = await connection.fetchval(_FLOOR, organisation_id)
+    for plan in ("seqscan", "hashjoin", "mergejoin", "bitmapscan"):  # as in sealing
+        await connection.execute(f"set local enable_{plan} = off")
+    await connection.execute(_LINK, organisation_id, client_id, floor or uuid.UUID(int=0), timeout=LONGEST)
+    for plan in ("seqscan", "hashjoin", "mergejoin", "bitmapscan"):
+        await connection.execute(f"set local enable_{plan} to default")
+
+
+_FLOOR: Final = """
+select first_uuid_at(h.complete_until) from audit_head h where h.organisation_id = $1 order by h.sequence desc limit 1
+"""
+_LINK: Final = f"""
+insert into audit_client (organisation_id, client_id, event_id)
+select e.organisation_id, $2, e.id from audit_event e
+where e.organisation_id = $1 and e.id >= $3
+  and (select s.sequence from audit_seal s where s.event_id = e.id and s.organisation_id = e.organisation_id) is null
+  and exists (select from ({CLIENTS_OF}) c where c.id = $2)
+on conflict do nothing
+"""  # noqa: S608  - our own constant
 
 
 async def remaining(

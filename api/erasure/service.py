@@ -88,10 +88,12 @@ class Erasures:
             key_fingerprint=self._fingerprint(wrapped, client_id),
             removed={},
         )
+        await repository.keep_links(connection, own, client_id)
         removed = await repository.erase(connection, erased)
         if removed is None:
             return None
         await self.audit.keep(connection, self.audit.event("erase", "client", client_id))
+        await repository.keep_links(connection, own, client_id)  # this one too, so that what remains is told in full
         key_id, private = await signing_key(connection, self.keys, own)
         erased = replace(erased, removed=removed)
         folders = [str(folder) for folder in self.settings.backups]

@@ -72,6 +72,24 @@ async def test_reads_say_that_the_client_was_erased(people: People, whole: Whole
     assert isinstance(trail["items"], list), "who saw the record stays answerable"
 
 
+async def test_the_trail_keeps_whose_things_were_seen_where_events_are_not_sealed_yet(
+    people: People, superuser: asyncpg.Connection, tenant: Tenant, whole: Whole
+) -> None:
+    """After the erasure nobody could tell whose a response was; nothing has been sealed in this test."""
+    ok(await people.clinician.http.get(f"/v1/responses/{whole.response}"))
+    path = f"/v1/clients/{whole.id}/audit"
+    before = {event["id"] for event in ok(await people.admin.http.get(path, params={"limit": 200}))["items"]}
+    assert len(before) > 10
+    assert await superuser.fetchval("select count(*) from audit_client where organisation_id = $1", tenant.id) == 0
+    erased = ok(await people.admin.http.delete(f"/v1/clients/{whole.id}", params=ERASE))
+    after = ok(await people.admin.http.get(path, params={"limit": 200}))["items"]
+    assert before < {event["id"] for event in after}
+    assert ("read", "response", whole.response) in {(e["action"], e["resource"], e["resource_id"]) for e in after}
+    remains = {one["table"]: one["rows"] for one in erased["remains"]}
+    # those before, that they were listed, and the erasure itself
+    assert (remains["audit_event"], remains["audit_client"]) == (len(before) + 2, len(before) + 2)
+
+
 async def test_the_certificate(people: People, whole: Whole) -> None:
     erased = ok(await people.admin.http.delete(f"/v1/clients/{whole.id}", params=ERASE))
     assert ok(await people.admin.http.get(f"/v1/erasures/{erased['id']}")) == erased
