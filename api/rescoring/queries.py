@@ -64,6 +64,15 @@ cross join lateral (
 order by c.id
 """
 )
+HOLD: Final = """
+select from client c where c.organisation_id = $1 and c.id in (
+  select r.client_id from response r
+  where r.organisation_id = $1 and r.id > $2 and r.id <= $3 and r.instrument = $4 and ($5::text is null or r.variant = $5)
+  offset 0)
+order by c.id for key share
+"""
+"""Who is not erased until the batch has been stored. Scores name a response by its id, and nothing else would stop an
+erasure from removing that in between: its new scores would be left behind."""
 ALERTS: Final = "select response_id, rule from alert where organisation_id = $1 and response_id = any($2)"
 KEEP: Final = """
 insert into rescored (organisation_id, response_id, rescoring_id, scale, value, status, valid)

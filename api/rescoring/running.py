@@ -106,6 +106,8 @@ async def _step(connection: Connection, organisation_id: uuid.UUID, run_id: uuid
     if last is None:
         await _finish(connection, run, started_at)
         return Progress("done", run["done"], run["done"], going=False)
+    if not run["dry_run"]:
+        await connection.fetch(queries.HOLD, organisation_id, cursor, last, run["instrument"], run["variant"])
     stored = await _stored(connection, scope, cursor, last)
     report = Report.resumed(run["report"])
     if len(stored):

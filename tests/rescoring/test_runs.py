@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import uuid
 from typing import Any
 
@@ -281,3 +282,32 @@ async def test_a_worker_takes_what_was_queued_and_tells_of_the_end(clinic: Clini
     found = [tuple(row) for row in await clinic.superuser.fetch(events, clinic.tenant.id)]
     assert found == [("start", "admin-1"), ("apply", "admin-1"), ("read", "admin-1")]
     assert CODE not in str(await clinic.superuser.fetch("select args from jobs.procrastinate_jobs"))
+
+
+async def test_who_is_erased_while_a_batch_is_scored_leaves_no_scores_behind(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch has read the responses, and has not stored its scores yet."""
+    person = await clinic.people.ehr.client()
+    other = await clinic.people.ehr.client()
+    await clinic.record(person, *FORMS)
+    (kept,) = await clinic.record(other, FORMS[0])
+    read, go_on, score = threading.Event(), threading.Event(), running.rescore
+
+    def waiting(*given: Any) -> Any:
+        read.set()
+        assert go_on.wait(10)
+        return score(*given)
+
+    monkeypatch.setattr(running, "rescore", waiting)
+    run_id = (await clinic.start()).json()["id"]
+    scoring_it = asyncio.create_task(clinic.step(run_id))
+    assert await asyncio.to_thread(read.wait, 10)
+    erase = {"reason": "asked-for", "confirm": "no-duty-to-keep"}
+    erasing = asyncio.create_task(clinic.admin.delete(f"/v1/clients/{person}", params=erase))
+    await asyncio.sleep(0.3)
+    go_on.set()
+    await scoring_it
+    assert (await erasing).status_code == 200
+    assert (await clinic.finish(run_id))["state"] == "done"
+    assert {str(row[1]) for row in await clinic.rescored()} == {kept}
