@@ -67,7 +67,8 @@ order by c.id
 HOLD: Final = """
 select from client c where c.organisation_id = $1 and c.id in (
   select r.client_id from response r
-  where r.organisation_id = $1 and r.id > $2 and r.id <= $3 and r.instrument = $4 and ($5::text is null or r.variant = $5)
+  where r.organisation_id = $1 and r.id > $2 and r.id <= $3 and r.instrument = $4
+    and ($5::text is null or r.variant = $5)
   offset 0)
 order by c.id for key share
 """

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api import jobs
-from api.rescoring import running
+from api.rescoring import batch, running
 from api.settings import Settings
 from tests.api.corrected import correct
 from tests.rescoring.sway import CODE, FORMS, SWAY_1, SWAY_2, Clinic, expected, scale, sway
@@ -292,7 +292,7 @@ async def test_who_is_erased_while_a_batch_is_scored_leaves_no_scores_behind(
     other = await clinic.people.ehr.client()
     await clinic.record(person, *FORMS)
     (kept,) = await clinic.record(other, FORMS[0])
-    read, go_on, score = threading.Event(), threading.Event(), running.rescore
+    read, go_on, score = threading.Event(), threading.Event(), batch.rescore
 
     def waiting(*given: Any) -> Any:
         read.set()
