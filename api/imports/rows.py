@@ -22,6 +22,11 @@ from api.problems import faults as pydantic_faults
 from api.times import PastTime
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_VERSION: Final = 7 << 76 | 2 << 62
+_FREE: Final = (1 << 80) - 1 & ~(15 << 76 | 3 << 62)
+"""The bits of a UUIDv7 that are neither time nor version."""
+_UNCLEAR: Final = frozenset({float, type(None)})
+"""Types of answers that may say the same as another."""
 _PURPOSE: Final = b"fathomline/1/import-id\0"
 
 
@@ -113,29 +118,21 @@ def response_id(key: bytes, client_id: uuid.UUID, given: ImportedResponse) -> uu
     """
     if given.response_id is not None:
         return given.response_id
-    answers = {name: int(value) if _is_whole(value) else value for name, value in given.answers.items()}
+    answers = given.answers
+    if not _UNCLEAR.isdisjoint(map(type, answers.values())):
+        answers = {
+            name: int(value) if type(value) is float and value.is_integer() else value
+            for name, value in answers.items()
+            if value is not None
+        }
     told = orjson.dumps(
-        [
-            client_id,
-            given.instrument,
-            given.version,
-            given.variant,
-            given.answered_at,
-            {name: value for name, value in answers.items() if value is not None},
-        ],
+        [client_id, given.instrument, given.version, given.variant, given.answered_at, answers],
         option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z,
     )
     return made_id(given.answered_at, hmac.digest(key, told, "sha256"))
 
 
-def _is_whole(value: Any) -> bool:
-    return type(value) is float and value.is_integer()
-
-
 def made_id(at: datetime, digest: bytes) -> uuid.UUID:
     """A UUIDv7 of a time (from 1970 on; earlier ones as 1970) and a digest of at least 10 bytes."""
     milliseconds = max(0, int((at - _EPOCH).total_seconds() * 1000))
-    made = bytearray(milliseconds.to_bytes(6, "big") + digest[:10])
-    made[6] = (made[6] & 0x0F) | 0x70
-    made[8] = (made[8] & 0x3F) | 0x80
-    return uuid.UUID(bytes=bytes(made))
+    return uuid.UUID(int=milliseconds << 80 | int.from_bytes(digest[:10], "big") & _FREE | _VERSION)

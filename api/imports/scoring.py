@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 import pandas as pd
 
@@ -75,8 +76,12 @@ class Scorer:
         self.names = f"{{{','.join(self.scales)}}}"
         """As an array of PostgreSQL's: ids of scales need no quotes."""
         self._pieces: list[dict[float, str]] = [{} for _ in self.scales]
-        self._complete = ["complete"] * len(self.scales)
-        self._valid = [True] * len(self.scales)
+        self.complete = ("complete",) * len(self.scales)
+        self.usable = (True,) * len(self.scales)
+        """What plain forms have, always these very objects."""
+        self.states = states_of(self.complete, self.usable)
+        self.by = f"{instrument.code}\t{instrument.version}\t{instrument.checksum}\t{self.variant}"
+        """What made the scores, as cells of COPY."""
         self._tails: dict[tuple[bool, ...], tuple[str, str]] = {}
         # Which goals are in use is different in each form, and thresholds of an organisation are tried on each.
         self._no_pieces = any(scale.goals is not None for scale in self.plan.scales) or bool(
@@ -85,27 +90,22 @@ class Scorer:
 
     def score(self, heads: Sequence[Head], recorded_at: datetime) -> list[Scored | scoring.InvalidAnswers]:
         """What is kept of each form, or what is wrong with its answers."""
-        forms = [head.body.answers for head in heads]
-        plain, frame = self._plain(forms)
+        plain = self._plain([head.body.answers for head in heads])
         made: list[Scored | scoring.InvalidAnswers] = []
         at = orjson.dumps(recorded_at, option=_JSON).decode()
-        values = [frame[scale].tolist() for scale in self.scales] if frame is not None else []
-        caseness = [frame[name].tolist() for name, _ in self.plan.caseness] if frame is not None else []
-        columns = list(zip(*values, strict=True)) if values else []
-        cases = list(zip(*caseness, strict=True)) if caseness else [()] * len(forms)
         for number, head in enumerate(heads):
-            if not plain[number]:
+            if number not in plain:
                 made.append(self._by_itself(head, recorded_at))
                 continue
-            points = columns[number]
+            points, cases = plain[number]
+            body = head.body
             try:
                 pieces = ",".join([kept[value] for kept, value in zip(self._pieces, points, strict=True)])
-                before, after = self._tails[cases[number]]
+                before, after = self._tails[cases]
             except KeyError:
-                self._learn(head.body.answers, points, cases[number])
+                self._learn(body.answers, points, cases)
                 made.append(self._by_itself(head, recorded_at))
                 continue
-            body = head.body
             told = "null" if body.episode_id is None else f'"{body.episode_id}"'
             outside = "true" if body.episode_id is None else "false"
             setting = "null" if body.setting is None else orjson.dumps(body.setting).decode()
@@ -116,32 +116,46 @@ class Scorer:
                 f'"recorded_at":{at},{before}{pieces}{after}'
             )
             answers = orjson.dumps(body.answers).decode()
-            made.append(Scored(answers, document, points, self._complete, self._valid, True))
+            made.append(Scored(answers, document, points, self.complete, self.usable, True))
         return made
 
-    def _plain(self, forms: Sequence[Mapping[str, Any]]) -> tuple[npt.NDArray[np.bool_], pd.DataFrame | None]:
-        """Which forms are complete with nothing special about them, and the scores of all."""
-        nothing = np.zeros(len(forms), np.bool_)
-        if self._no_pieces or not forms:
-            return nothing, None
-        # A member that is no item is a fault, which a frame would pass over.
-        columns = {name: [form.get(name) for form in forms] for name in (item.id for item in self.plan.items)}
-        plain = np.array([len(form) == len(columns) for form in forms])
-        frame = pd.DataFrame({name: _column(cells) for name, cells in columns.items()})
-        result = scoring.evaluate_frame(self.instrument, frame, variant=self.variant, alerts=True)
-        for item in self.plan.items:
-            cells = _numbers(columns[item.id])
-            plain &= ~np.isnan(cells)
+    def _plain(self, forms: Sequence[Mapping[str, Any]]) -> dict[int, tuple[tuple[float, ...], tuple[bool, ...]]]:
+        """The forms that are complete with nothing special about them: their scores, and which caseness rules hold."""
+        if self._no_pieces:
+            return {}
+        names = [item.id for item in self.plan.items]
+        places, rows = [], []
+        for number, form in enumerate(forms):
+            if len(form) == len(names):  # a member that is no item is a fault, which a frame would pass over
+                with suppress(KeyError):
+                    cells = [form[name] for name in names]
+                    if _NUMBERS.issuperset(map(type, cells)):
+                        places.append(number)
+                        rows.append(cells)
+        if not rows:
+            return {}
+        cells_of = np.array(rows, np.float64, order="F")
+        result = scoring.evaluate_frame(
+            self.instrument, pd.DataFrame(cells_of, columns=names), variant=self.variant, alerts=True
+        )
+        plain = (result.scores["flags"] == "").to_numpy(copy=True)
+        for place, item in enumerate(self.plan.items):
             if item.not_applicable:
-                plain &= ~np.isin(cells, sorted(item.not_applicable))
+                plain &= ~np.isin(cells_of[:, place], sorted(item.not_applicable))
         for fault in result.faults:
             plain[fault.row] = False
         for holds in result.alerts.values():
             plain &= ~holds
-        plain &= (result.scores["flags"] == "").to_numpy()
         for scale in self.scales:
             plain &= (result.scores[f"{scale}_status"] == "complete").to_numpy()
-        return plain, result.scores
+        points = zip(*(result.scores[scale].tolist() for scale in self.scales), strict=True)
+        named = [result.scores[name].tolist() for name, _ in self.plan.caseness]
+        cases = zip(*named, strict=True) if named else repeat(())
+        return {
+            place: (of_it, holds)
+            for place, is_plain, of_it, holds in zip(places, plain.tolist(), points, cases, strict=False)
+            if is_plain
+        }
 
     def _learn(self, answers: Mapping[str, Any], points: Sequence[float], cases: tuple[bool, ...]) -> None:
         """Keep the pieces of a plain form."""
@@ -184,6 +198,14 @@ class Scorer:
         )
 
 
+_NUMBERS: Final = frozenset({int, float})
+
+
+def states_of(statuses: Sequence[str], valids: Sequence[bool]) -> str:
+    """Statuses, and whether each score may be used, as two cells of COPY: arrays, whose words need no quotes."""
+    return f"{{{','.join(statuses)}}}\t{{{','.join(['t' if valid else 'f' for valid in valids])}}}"
+
+
 _TRUTH: Final = {None: "null", True: "true", False: "false"}
 _HEAD: Final = frozenset(
     {"id", "client_id", "episode_id", "outside_episode", "setting", "partnered", "active", "answered_at", "recorded_at"}
@@ -203,16 +225,3 @@ _NOBODY: Final = ResponseCreate.model_construct(
 def _alert_id(head: Head, label: str) -> uuid.UUID:
     """Made of the response's own id, so that a batch that is made again has the same."""
     return made_id(head.body.answered_at, hashlib.sha256(head.response_id.bytes + label.encode()).digest())
-
-
-def _numbers(cells: list[Any]) -> npt.NDArray[np.float64]:
-    """Numbers as they are, NaN for anything else."""
-    if set(map(type, cells)) <= {int, float}:
-        return np.array(cells, np.float64)
-    return np.array([cell if type(cell) in (int, float) else np.nan for cell in cells], np.float64)
-
-
-def _column(cells: list[Any]) -> pd.Series[Any]:
-    """Whole numbers and fractions as floats, NaN where unanswered; anything else as it is."""
-    kinds = set(map(type, cells)) - {type(None)}
-    return pd.Series(cells, dtype="float64" if kinds <= {int, float} else "object")

@@ -14,7 +14,7 @@ import psycopg
 from api.imports.faults import RowFault
 from api.imports.people import NewClient
 from api.imports.rows import Row
-from api.imports.scoring import Scored, Scorer
+from api.imports.scoring import Scored, Scorer, states_of
 from api.records.tables import AuditEventRow
 from api.responses.recording import EPISODE_MARGIN, AlertToRecord
 
@@ -91,17 +91,17 @@ class Written:
 
 def line_of(row: Row, client_id: uuid.UUID, response_id: uuid.UUID, scorer: Scorer, scored: Scored) -> str:
     """A row of the stage, with the end of its line."""
-    given, instrument = row.given, scorer.instrument
+    given = row.given
     values = ",".join(["NULL" if value is None else repr(value) for value in scored.values])
-    valids = ",".join(["t" if valid else "f" for valid in scored.valids])
+    usual = scored.statuses is scorer.complete
+    states = scorer.states if usual else states_of(scored.statuses, scored.valids)
     alerts = _alerts(scored.alerts) if scored.alerts else _NO_ALERTS
     document = scored.document.replace("\\", "\\\\")
     answers = scored.answers.replace("\\", "\\\\")
     return (
-        f"{row.row}\t{response_id}\t{client_id}\t{instrument.code}\t{instrument.version}\t{instrument.checksum}\t"
-        f"{scorer.variant}\t{answers}\t{given.setting or NULL}\t{given.answered_at.isoformat()}\t{document}\t"
-        f"{'t' if scored.valid else 'f'}\t{given.episode_id or NULL}\t{scorer.names}\t{{{values}}}\t"
-        f"{{{','.join(scored.statuses)}}}\t{{{valids}}}\t{alerts}\n"
+        f"{row.row}\t{response_id}\t{client_id}\t{scorer.by}\t{answers}\t{given.setting or NULL}\t"
+        f"{given.answered_at.isoformat()}\t{document}\t{'t' if scored.valid else 'f'}\t{given.episode_id or NULL}\t"
+        f"{scorer.names}\t{{{values}}}\t{states}\t{alerts}\n"
     )
 
 
