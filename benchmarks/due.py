@@ -8,7 +8,11 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import psycopg
 
+from api.db import ORGANISATION_SETTING, ORGANISATION_SLUG_SETTING
+from api.protocols.settling import BATCH, mark, unmarked
+from api.protocols.store import OfJob
 from benchmarks.recording import _clinic, _in_database
 from benchmarks.report import Outcome, in_turn, outcome
 from benchmarks.server import ORGANISATION, Service, floor, load, service
@@ -77,41 +81,73 @@ def _filled(stack: ExitStack, episodes: int) -> tuple[Service, str]:
             "answers": {str(item): 1 for item in range(1, items + 1)},
         }
         running.call("POST", "/v1/responses", form, **{"Idempotency-Key": str(uuid.uuid4())})
-    asyncio.run(_copy(lease.url_owner, episodes))
-    _in_database(lease.url("postgres", "fathomline"), "analyze", "grant select on protocol_slot to fathomline_service")
-    return running, lease.url("postgres", "fathomline")
+    url = lease.url("postgres", "fathomline")
+    asyncio.run(_copy(url, episodes))
+    _in_database(url, "analyze")
+    asyncio.run(_mark(lease.url_service))
+    _in_database(url, "vacuum analyze", "grant select on protocol_slot to fathomline_service")
+    return running, url
 
 
 async def _copy(url: str, episodes: int) -> None:
+    """As the superuser, and without triggers: the copies refer to each other as what they are copies of does."""
     connection = await asyncpg.connect(url, command_timeout=1800)
     try:
         async with connection.transaction():
-            await connection.execute("select set_config('fathomline.organisation_slug', $1, true)", ORGANISATION)
-            organisation = await connection.fetchval("select organisation_id from organisation")
-            await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation))
+            await connection.execute("set local session_replication_role = replica")
             await connection.execute(
-                "create temporary table made on commit drop as select n, n % 28 as later, 'c-' || n % 40 as clinician,"
+                "create temporary table made on commit drop as select n % 28 as later, 'c-' || n % 40 as clinician,"
                 " uuidv7() client_id, uuidv7() episode_id, uuidv7() followed_id from generate_series(2, $1) n",
                 episodes,
             )
-            for statement in _COPIES:
-                await connection.execute(statement)
+            await connection.execute("analyze made")
+            for table, origin, members in _COPIES:
+                rows = await connection.fetch(
+                    "select column_name from information_schema.columns where table_name = $1", table
+                )
+                columns = [row[0] for row in rows]
+                values = ", ".join(members.get(column, f"o.{column}") for column in columns)
+                await connection.execute(f"insert into {table} ({', '.join(columns)}) select {values} from {origin}")  # noqa: S608  - names of columns and the expressions below
     finally:
         await connection.close()
 
 
-_COPIES = (
-    "insert into client select (json_populate_record(c, json_build_object('id', m.client_id,"
-    " 'external_id_hash', null))).* from client c, made m",
-    "insert into episode select (json_populate_record(e, json_build_object('id', m.episode_id, 'client_id',"
-    " m.client_id, 'started_on', e.started_on - m.later, 'clinician', m.clinician))).* from episode e, made m",
-    "insert into episode_protocol select (json_populate_record(f, json_build_object('id', m.followed_id, 'client_id',"
-    " m.client_id, 'episode_id', m.episode_id))).* from episode_protocol f, made m",
-    "insert into protocol_slot select (json_populate_record(s, json_build_object('id', uuidv7(), 'client_id',"
-    " m.client_id, 'episode_id', m.episode_id, 'episode_protocol_id', m.followed_id, 'clinician', m.clinician,"
-    " 'opens_on', s.opens_on - m.later, 'due_on', s.due_on - m.later, 'overdue_on', s.overdue_on - m.later,"
-    " 'closes_on', s.closes_on - m.later, 'last_on', s.last_on - m.later))).* from protocol_slot s, made m",
-    "insert into response select (json_populate_record(r, json_build_object('id', uuidv7(), 'client_id', s.client_id,"
-    " 'answered_at', s.due_on + time '12:00'))).* from protocol_slot s join response r on r.instrument = s.instrument"
-    " where s.due_on < current_date and hashtext(s.id::text) % 10 <> 0",
+async def _mark(url: str) -> None:
+    """What the job does that runs every ten minutes."""
+    connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
+    async with connection:
+        confine = "select set_config(%s, %s, false)"
+        await connection.execute(confine, (ORGANISATION_SLUG_SETTING, ORGANISATION))
+        found = await (await connection.execute("select organisation_id from organisation")).fetchall()
+        ((organisation_id,),) = found
+        await connection.execute(confine, (ORGANISATION_SETTING, str(organisation_id)))
+        statements = OfJob(connection)
+        followed = await unmarked(statements, organisation_id)
+        for start in range(0, len(followed), BATCH):
+            async with connection.transaction():
+                await mark(statements, organisation_id, followed[start : start + BATCH])
+
+
+_THEIRS = {"client_id": "m.client_id", "episode_id": "m.episode_id"}
+_DAYS = ("opens_on", "due_on", "overdue_on", "closes_on", "last_on")
+_COPIES: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("client", "client o, made m", {"id": "m.client_id", "external_id_hash": "null"}),
+    (
+        "episode",
+        "episode o, made m",
+        {**_THEIRS, "id": "m.episode_id", "started_on": "o.started_on - m.later", "clinician": "m.clinician"},
+    ),
+    ("episode_protocol", "episode_protocol o, made m", {**_THEIRS, "id": "m.followed_id"}),
+    (
+        "protocol_slot",
+        "protocol_slot o, made m",
+        {**_THEIRS, "id": "uuidv7()", "episode_protocol_id": "m.followed_id", "clinician": "m.clinician"}
+        | {day: f"o.{day} - m.later" for day in _DAYS},
+    ),
+    (
+        "response",
+        "protocol_slot s join response o on o.instrument = s.instrument"
+        " where s.due_on < current_date and hashtext(s.id::text) % 10 <> 0",
+        {"id": "uuidv7()", "client_id": "s.client_id", "answered_at": "s.due_on + time '12:00'"},
+    ),
 )

@@ -44,8 +44,8 @@ async def select(request: Request, limit: int) -> Response:
 _SLOTS = """
 select id::text, client_id::text, episode_id::text, episode_protocol_id::text, clinician, entry, occurrence, instrument,
        instrument_version, variant, opens_on, due_on, overdue_on, closes_on, last_on
-from protocol_slot where last_on >= current_date and not cancelled and organisation_id = (select organisation_id
-from organisation where slug = 'bench') order by last_on, id limit $1
+from protocol_slot where last_on >= current_date and not cancelled and not answered and organisation_id =
+(select organisation_id from organisation where slug = 'bench') order by last_on, id limit $1
 """
 
 

@@ -43,12 +43,14 @@ end
 $$
 """
 
-# What 0014 made, with three differences.
+# What 0014 made, with four differences.
 #
 # Slots that are known to be answered are passed over by the index. What is known holds from the day on which it was
 # found out; for an earlier day `past` looks at all of them, those too.
 # One with a response is contended only by another slot of the same assignment: a response fills one of each.
 # A batch is not much larger than the page, as most of what is found is shown.
+# Where a range begins is one comparison of (day, id). Of two that bound the same column an index scan begins at either,
+# and may so walk through all that is over, or all that is to come.
 ASKED = """
         select c.*, case when exists (
             select from response r
@@ -79,12 +81,16 @@ OPEN = """
               and (s.answered, s.shape) > (shapes.answered, shapes.shape)
             order by s.answered, s.shape limit 1) n
         )
-        select c.* from shapes, lateral (
+        select c.* from (
+          select n.answered, n.shape, case lower_days when 1 then p_date else p_date - n.shape % 1000 end as before
+          from shapes n
+        ) k, lateral (
           select s.* from protocol_slot s
-          where WHOSE and s.answered = shapes.answered and s.shape = shapes.shape and not s.cancelled
-            and s.overdue_on >= case lower_days when 1 then p_date + 1 else p_date - (shapes.shape % 1000 - 1) end
-            and s.overdue_on <= case when 'due' = any(p_statuses) then p_date + shapes.shape / 1000 else p_date end
-            and (s.overdue_on, s.id) > (place_day, place_id) and s.last_on >= p_date
+          where WHOSE and s.answered = k.answered and s.shape = k.shape and not s.cancelled
+            and (s.overdue_on, s.id) > (greatest(place_day, k.before),
+                                        case when place_day <= k.before then last_id else place_id end)
+            and s.overdue_on <= case when 'due' = any(p_statuses) then p_date + k.shape / 1000 else p_date end
+            and s.last_on >= p_date
           order by s.overdue_on, s.id limit batch
         ) c order by c.overdue_on, c.id limit batch
         ) c;
@@ -93,7 +99,7 @@ CLOSED = """
       open candidates for ASKED (
         select c.* from (values (false), (true)) k (answered), lateral (
           select s.* from protocol_slot s
-          where WHOSE and s.answered = k.answered and not s.cancelled and s.last_on between p_since and p_date - 1
+          where WHOSE and s.answered = k.answered and not s.cancelled and s.last_on >= p_since
             and case when s.last_on < s.closes_on then 'expired' else 'missed' end = any(p_statuses)
             and (s.last_on, s.id) < (place_day, place_id)
           order by s.last_on desc, s.id desc limit batch
@@ -124,8 +130,10 @@ declare
   slot record;
   taken integer;
   found_so_far integer := 0;
-  place_day date := p_day;
-  place_id uuid := p_id;
+  last_id constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  first_id constant uuid := '00000000-0000-0000-0000-000000000000';
+  place_day date := case when p_closed then least(p_day, p_date) else p_day end;
+  place_id uuid := case when p_closed and p_day >= p_date then first_id else p_id end;
 begin
   perform set_config('fathomline.organisation_id', p_organisation_id::text, true);
   if p_event_id is not null then
@@ -153,7 +161,7 @@ begin
       open candidates for ASKED (
         select s.* from protocol_slot s
         where s.client_id = p_client_id and not s.cancelled and s.answered <= past
-          and s.last_on between p_since and p_date - 1
+          and s.last_on >= p_since
           and case when s.last_on < s.closes_on then 'expired' else 'missed' end = any(p_statuses)
           and (s.last_on, s.id) < (place_day, place_id)
         order by s.last_on desc, s.id desc limit batch
