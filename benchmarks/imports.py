@@ -19,6 +19,9 @@ from benchmarks.report import Outcome, outcome
 from benchmarks.scoring import FSFI
 from benchmarks.server import Service, service
 
+_REFERENCES = """
+select conname, pg_get_constraintdef(oid) from pg_constraint where conrelid = $1::text::regclass and contype = 'f'
+"""
 ROWS = 200_000
 CLIENTS = 1_000
 ROUNDS = 2
@@ -74,13 +77,16 @@ def _imported(running: Service, content: bytes) -> None:
 
 
 async def _floor_tables(url: str) -> None:
-    """Tables like those that are written, with their indexes and checks, in a schema that the service does not use."""
+    """Tables like those that are written, with all that binds them, in a schema that the service does not use."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("create schema floor")
         for table in TABLES:
             await connection.execute(f"create table floor.{table} (like public.{table} including all)")
         await connection.execute("alter table floor.response set (toast_tuple_target = 4080)")
+        for table in TABLES:
+            for name, definition in await connection.fetch(_REFERENCES, f"public.{table}"):
+                await connection.execute(f"alter table floor.{table} add constraint {name} {definition}")
     finally:
         await connection.close()
 

@@ -26,6 +26,7 @@ RIGHTS = {
     "import_fault": "select, insert, delete",
 }
 
+# A row is read once more and is gone: compressing its document would take longer than anything else does.
 OPEN_STAGE = f"""
 create function open_import_stage() returns void
 language plpgsql security definer set search_path = pg_catalog, public, pg_temp set client_min_messages = warning as $$
@@ -35,7 +36,7 @@ begin
     variant text, answers text, setting text, answered_at timestamptz, document text, valid boolean, episode_id uuid,
     scales text[], vals double precision[], statuses text[], valids boolean[],
     alert_ids uuid[], kinds text[], rules text[], items text[], alert_scales text[], severities text[]
-  ) on commit drop;
+  ) with (toast_tuple_target = 8160) on commit drop;
   grant insert on import_stage to {SERVICE};
 end
 $$
@@ -53,7 +54,10 @@ create function import_responses(
 ) language plpgsql security definer set search_path = pg_catalog, public, pg_temp
 set enable_hashjoin = off set enable_mergejoin = off as $$
 #variable_conflict use_column
+declare
+  there integer;
 begin
+  taken := '{}';
   if not exists (select from pg_class c
                  where c.oid = to_regclass('pg_temp.import_stage') and pg_get_userbyid(c.relowner) = current_user) then
     raise exception 'the stage is not the one that was opened' using errcode = 'insufficient_privilege';
@@ -75,12 +79,17 @@ begin
     raise exception 'an episode has changed' using errcode = 'FL003';
   end if;
 
-  taken := array(
-    select s.row_no
-    from import_stage s join response r on r.organisation_id = p_organisation_id and r.id = s.id
-    where (r.client_id, r.instrument, r.answered_at, jsonb_strip_nulls(r.answers))
-          is distinct from (s.client_id, s.instrument, s.answered_at, jsonb_strip_nulls(s.answers::jsonb))
-    order by s.row_no);
+  there := (
+    select count(*) from import_stage s
+    where exists (select from response r where r.organisation_id = p_organisation_id and r.id = s.id));
+  if there > 0 then
+    taken := array(
+      select s.row_no
+      from import_stage s join response r on r.organisation_id = p_organisation_id and r.id = s.id
+      where (r.client_id, r.instrument, r.answered_at, jsonb_strip_nulls(r.answers))
+            is distinct from (s.client_id, s.instrument, s.answered_at, jsonb_strip_nulls(s.answers::jsonb))
+      order by s.row_no);
+  end if;
   -- One event for each client of an import, of an id that is made of both: whoever has it from an earlier batch keeps
   -- that one. The time in it is that of the import's own id.
   insert into audit_event (organisation_id, id, at, subject, role, action, resource, resource_id, request_id, outcome)
@@ -94,10 +103,11 @@ begin
   ) c
   on conflict do nothing;
 
-  delete from import_stage s
-  where exists (select from response r where r.organisation_id = p_organisation_id and r.id = s.id);
-  get diagnostics present = row_count;
-  present := present - cardinality(taken);
+  if there > 0 then
+    delete from import_stage s
+    where exists (select from response r where r.organisation_id = p_organisation_id and r.id = s.id);
+  end if;
+  present := there - cardinality(taken);
 
   insert into response (organisation_id, id, client_id, instrument, instrument_version, definition_checksum, variant,
                         answers, setting, answered_at, recorded_at, recorded_by, document, valid, episode_id)
