@@ -30,8 +30,14 @@ _SUM_MODULUS: Final = 1 << (8 * SUM_BYTES)
 ELSEWHERE: Final = {"client": frozenset({"key_wrapped"})}
 """Columns that are in no backup, by table: clients' keys are in the key file alone."""
 
+UNDER_WAY: Final = {"import_chunk": None, "import_run": frozenset({"key_wrapped"})}
+"""What is there only while work is under way, and in no backup: tables (None), or columns of them. A file that waits to
+be imported may hold what is erased before it is; an import whose file is not there is told as interrupted."""
+
 UNDER_MASTER_KEY: Final = {
-    table: frozenset(one.column for one in WRAPPED if one.table == table) - ELSEWHERE.get(table, frozenset())
+    table: frozenset(one.column for one in WRAPPED if one.table == table)
+    - ELSEWHERE.get(table, frozenset())
+    - (UNDER_WAY.get(table) or frozenset())
     for table in {one.table for one in WRAPPED}
 }
 """Columns that are wrapped under the master key, by table. Another master key changes them and not what they stand for,
@@ -181,10 +187,11 @@ def tables(connection: Connection) -> list[Table]:
     for schema, name, columns in connection.execute(_TABLES, (list(SCHEMAS),)):
         if schema == "public" and name not in CLIENT_TABLES and name not in SHARED and name not in SYSTEM:
             raise BackupError(f"table {name} is none of this release's: move it to a schema of its own")
-        if name == REVISION and schema == "public":
+        own = schema == "public"
+        if own and (name == REVISION or (name in UNDER_WAY and UNDER_WAY[name] is None)):
             continue
-        uncounted = UNDER_MASTER_KEY.get(name, frozenset()) if schema == "public" else frozenset()
-        absent = ELSEWHERE.get(name, frozenset()) if schema == "public" else frozenset()
+        uncounted = UNDER_MASTER_KEY.get(name, frozenset()) if own else frozenset()
+        absent = ELSEWHERE.get(name, frozenset()) | (UNDER_WAY.get(name) or frozenset()) if own else frozenset()
         counted = [column for column in columns if column not in uncounted and column not in absent]
         rest = [column for column in columns if column in uncounted]
         found.append(Table(schema, name, (*counted, *rest), len(counted)))

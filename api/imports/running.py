@@ -32,6 +32,7 @@ from api.security import crypto
 
 MOST_ATTEMPTS: Final = 5
 """Times that an import is begun or begun again before it is given up."""
+INTERRUPTED: Final = "it was under way when the backup was made that was restored, which holds no files: send it again"
 Told = Callable[[int, Counts], None]
 """Called after each batch with the bytes read and the counts."""
 
@@ -70,6 +71,9 @@ def run(
             return record.state
         if source is None:
             wrapped = record.row["key_wrapped"]
+            if wrapped is None:
+                record.fail("interrupted-by-restore", INTERRUPTED)
+                return record.state
             whose = {"organisation_id": organisation_id, "import_id": import_id}
             source = Sent(reader, crypto.unwrap_import_key(keys, wrapped, **whose), **whose)
         runner = _Runner(connect, keys, record, heart, source, largest, told or (lambda read, counts: None))

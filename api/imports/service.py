@@ -118,7 +118,8 @@ class Imports:
         row = await self._known("upload", import_id)
         if row.state != "uploading" or row.key_wrapped is None:
             await self.audit.refused("upload", RESOURCE, import_id, "ended")
-            raise ImportEnded("It takes no more of its file.")
+            lost = row.state == "uploading"  # its key is in no backup
+            raise ImportEnded("A restored backup has nothing of its file." if lost else "It takes no more of its file.")
         if row.bytes_received != start:
             raise await self._conflict(row)
         whose = {"organisation_id": self.organisation_id, "import_id": import_id}
