@@ -1,12 +1,6 @@
-"""Files sealed as a stream: of any length, in bounded memory, and neither cut short nor put together anew unnoticed.
+"""Files of a backup sealed under a key, as a stream: magic (8), salt (16), then chunks as `api.security.chunks` says.
 
-In bytes: magic (8), salt (16), then segments of `SEGMENT` bytes, each followed by its GCM tag (16); the last one is
-shorter or as long, and sealed as the last. The key is derived from the given one, the salt and the purpose, so each
-file has its own; a segment's nonce is its number and whether it is the last. This is the STREAM construction.
-
-References
-----------
-Hoang, Reyhanitabar, Rogaway, Vizár: Online Authenticated-Encryption and its Nonce-Reuse Misuse-Resistance, 2015.
+The key of a file is derived from the given one, the salt and the purpose, so each has its own.
 """
 
 from __future__ import annotations
@@ -15,17 +9,15 @@ import hashlib
 import secrets
 from typing import BinaryIO, Final
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from api.backups.errors import BackupError
+from api.security.chunks import Altered, ChunkWriter, open_chunks
 
 MAGIC: Final = b"FLSEAL\x01\n"
 SALT_BYTES: Final = 16
 SEGMENT: Final = 1 << 18
-TAG_BYTES: Final = 16
 
 
 def derived(key: bytes, purpose: bytes, salt: bytes) -> bytes:
@@ -43,14 +35,13 @@ class SealedWriter:
     """
 
     def __init__(self, file: BinaryIO, key: bytes, purpose: bytes) -> None:
-        self._file, self._number = file, 0
-        self._buffer = bytearray()
+        self._file = file
         self._digest = hashlib.sha256()
         self.size = 0
         """Bytes written to the file."""
         salt = secrets.token_bytes(SALT_BYTES)
-        self._cipher = AESGCM(derived(key, purpose, salt))
         self._put(MAGIC + salt)
+        self._chunks = ChunkWriter(self._put, derived(key, purpose, salt), SEGMENT, b"")
 
     @property
     def sha256(self) -> str:
@@ -59,19 +50,11 @@ class SealedWriter:
 
     def write(self, data: bytes) -> None:
         """Take more of the content."""
-        self._buffer += data
-        while len(self._buffer) > SEGMENT:  # never the last one: that is `close`'s
-            self._seal(bytes(self._buffer[:SEGMENT]), last=False)
-            del self._buffer[:SEGMENT]
+        self._chunks.write(data)
 
     def close(self) -> None:
         """Write the last segment; without it nothing opens the file."""
-        self._seal(bytes(self._buffer), last=True)
-        self._buffer.clear()
-
-    def _seal(self, segment: bytes, *, last: bool) -> None:
-        self._put(self._cipher.encrypt(_nonce(self._number, last), segment, None))
-        self._number += 1
+        self._chunks.finish()
 
     def _put(self, data: bytes) -> None:
         self._file.write(data)
@@ -89,13 +72,12 @@ class SealedReader:
     """
 
     def __init__(self, file: BinaryIO, key: bytes, purpose: bytes, name: str) -> None:
-        self._file, self._name, self._number = file, name, 0
+        self._name = name
         self._buffer = bytearray()
         head = file.read(len(MAGIC) + SALT_BYTES)
         if len(head) < len(MAGIC) + SALT_BYTES or not head.startswith(MAGIC):
             raise BackupError(f"{name} is not a file of a backup that this release can read")
-        self._cipher = AESGCM(derived(key, purpose, head[len(MAGIC) :]))
-        self._next = file.read(SEGMENT + TAG_BYTES)
+        self._chunks = open_chunks(file, derived(key, purpose, head[len(MAGIC) :]), SEGMENT, b"")
         self._ended = False
 
     def read(self, size: int) -> bytes:
@@ -120,15 +102,11 @@ class SealedReader:
         return self.read(len(self._buffer))
 
     def _open(self) -> None:
-        segment = self._next
-        self._next = self._file.read(SEGMENT + TAG_BYTES)
-        self._ended = not self._next
         try:
-            self._buffer += self._cipher.decrypt(_nonce(self._number, self._ended), segment, None)
-        except InvalidTag:
+            chunk = next(self._chunks, None)
+        except Altered:
             raise BackupError(f"{self._name} does not open: another master key, or it was altered") from None
-        self._number += 1
-
-
-def _nonce(number: int, last: bool) -> bytes:
-    return number.to_bytes(11, "big") + bytes([last])
+        if chunk is None:
+            self._ended = True
+        else:
+            self._buffer += chunk
