@@ -6,13 +6,15 @@ import uuid
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from api.protocols.matching import Answered, Slot, match, status, takes
 from api.protocols.planning import Assigned, Entry, Episode, Window, plan, shape
 
 START = date(2026, 1, 12)
+FEW = settings(max_examples=settings.default.max_examples if settings.default.max_examples > 100 else 40)
+"""Each law is quick to break; `make test-long` has the full number."""
 ASSIGNMENTS = [uuid.UUID(int=number) for number in (11, 12)]
 EPISODES = [uuid.UUID(int=number) for number in (1, 2)]
 BEYOND = date(2031, 1, 1)
@@ -60,6 +62,7 @@ SLOTS = st.lists(slots(), max_size=8, unique_by=lambda slot: slot.id)
 RESPONSES = st.lists(responses(), max_size=10, unique_by=lambda response: response.id)
 
 
+@FEW
 @given(SLOTS, RESPONSES)
 def test_one_response_a_slot_and_one_slot_a_response_of_each_assignment(
     some: list[Slot], given_: list[Answered]
@@ -77,6 +80,7 @@ def test_one_response_a_slot_and_one_slot_a_response_of_each_assignment(
         assert (filled.timing, slot_id) in found.standings[filled.response.id]
 
 
+@FEW
 @given(SLOTS, RESPONSES)
 def test_one_assignment_is_nothing_to_another(some: list[Slot], given_: list[Answered]) -> None:
     together = match(some, given_)
@@ -86,6 +90,7 @@ def test_one_assignment_is_nothing_to_another(some: list[Slot], given_: list[Ans
         assert set(together.standings[response.id]) == {held for part in apart for held in part.standings[response.id]}
 
 
+@FEW
 @given(SLOTS, RESPONSES, responses())
 def test_a_further_response_empties_no_slot(some: list[Slot], given_: list[Answered], further: Answered) -> None:
     assume(further.id not in {response.id for response in given_})
@@ -96,6 +101,7 @@ def test_a_further_response_empties_no_slot(some: list[Slot], given_: list[Answe
     assert len(set(fresh)) == len(fresh), "one of each assignment at most"
 
 
+@FEW
 @given(SLOTS, RESPONSES, responses(), st.integers(-5, 61))
 def test_what_is_filled_by_a_day_stays_so(
     some: list[Slot], given_: list[Answered], further: Answered, number: int
@@ -106,6 +112,7 @@ def test_what_is_filled_by_a_day_stays_so(
     assert by_then.keys() <= match(some, [*given_, further]).filled.keys()
 
 
+@FEW
 @given(SLOTS, RESPONSES, st.randoms(use_true_random=False))
 def test_the_order_in_which_they_are_given_does_not_matter(some: list[Slot], given_: list[Answered], chance) -> None:  # type: ignore[no-untyped-def]  # Random, of hypothesis
     expected = match(some, given_)
@@ -114,6 +121,7 @@ def test_the_order_in_which_they_are_given_does_not_matter(some: list[Slot], giv
     assert match(some, given_) == expected
 
 
+@FEW
 @given(SLOTS, RESPONSES)
 def test_nothing_is_left_empty_that_could_be_filled(some: list[Slot], given_: list[Answered]) -> None:
     """A duplicate fits only slots that are filled, an outside one fits none; no slot is empty for want of a look."""
@@ -133,6 +141,7 @@ def test_nothing_is_left_empty_that_could_be_filled(some: list[Slot], given_: li
         assert all(one.slot_id in {slot.id for slot in live} for one in found.standings[response.id])
 
 
+@FEW
 @given(SLOTS, RESPONSES)
 def test_where_windows_do_not_touch_the_first_fills(some: list[Slot], given_: list[Answered]) -> None:
     """What the database relies on where a slot has no other of its assignment about it."""
@@ -150,6 +159,7 @@ def test_where_windows_do_not_touch_the_first_fills(some: list[Slot], given_: li
         assert (filled.response if filled else None) == (fitting[0] if fitting else None)
 
 
+@FEW
 @given(slots(), st.integers(-20, 80))
 def test_a_status_for_every_day(slot: Slot, number: int) -> None:
     today = day(number)
@@ -215,6 +225,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[Entry], Episode, Assigned]:
     )
 
 
+@FEW
 @given(worlds(), st.integers(0, 300))
 def test_what_is_planned(world: tuple[list[Entry], Episode, Assigned], ahead: int) -> None:
     some, episode, assigned = world
@@ -241,6 +252,7 @@ def test_what_is_planned(world: tuple[list[Entry], Episode, Assigned], ahead: in
         assert episode.ended_on is None or any(entry.window.opens_before for entry in some) or episode.ended_on > until
 
 
+@FEW
 @given(worlds(), st.integers(0, 150), st.integers(0, 150))
 def test_planning_further_changes_nothing_that_was_planned(
     world: tuple[list[Entry], Episode, Assigned], ahead: int, further: int
@@ -256,6 +268,7 @@ def test_planning_further_changes_nothing_that_was_planned(
         assert [slot for slot in after if slot.opens_on <= until and slot not in before] == []
 
 
+@FEW
 @given(worlds(), st.integers(-10, 220))
 def test_moving_asks_everything_once(world: tuple[list[Entry], Episode, Assigned], moved_on: int) -> None:
     """To a version that says the same: what both ask together is what the one would have asked."""
