@@ -32,6 +32,8 @@ BATCH: Final = 2_000
 """Rows written at once; where texts have to be sealed, each with its client's key."""
 TRAIL: Final = frozenset({"audit_event"})
 """What an organisation may hold already, and still be empty: that somebody looked."""
+ERASED: Final = "FL410"
+"""What the database says of a client who was erased (SQLSTATE)."""
 _OURS: Final = "row_.xmin = pg_current_xact_id()::xid"
 """The rows that this transaction has written."""
 
@@ -252,6 +254,10 @@ def _refused(words: str) -> Iterator[None]:
     except (psycopg.IntegrityError, psycopg.DataError) as error:
         broken = error.diag.constraint_name or type(error).__name__
         raise ArchiveError(f"{words} breaks {broken}") from None
+    except psycopg.DatabaseError as error:
+        if error.sqlstate != ERASED:
+            raise
+        raise ArchiveError(f"{words} is of a client who was erased, and whom nothing brings back") from None
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:

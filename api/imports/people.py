@@ -24,6 +24,18 @@ _LOOKUP: Final = "select lookup_wrapped from organisation_key where organisation
 _EPISODES: Final = """
 select id, client_id, started_on, ended_on from episode where organisation_id = %s and id = any(%s)
 """
+_ERASED: Final = "select client_id from erasure where organisation_id = %s and client_id = any(%s)"
+_ERASED_SINCE: Final = "select exists (select from erasure where organisation_id = %s and erased_at >= %s)"
+_UNKNOWN: Final = ("unknown-client", "is the id of a client")
+_UNKNOWN_BY_EXTERNAL_ID: Final = (
+    "unknown-client",
+    "is the external id of a client; create_clients makes those that are not known",
+)
+_WAS_ERASED: Final = ("client-erased", "the client was erased; nothing is kept of them any more")
+_MAY_BE_ERASED: Final = (
+    "client-may-be-erased",
+    "names nobody, and a client was erased since the import was made: it may be this one. If not, import the row again",
+)
 _MARGIN: Final = timedelta(days=EPISODE_MARGIN)
 
 
@@ -75,6 +87,7 @@ class People:
         *,
         create: bool,
         keep_made: bool,
+        since: datetime,
     ) -> None:
         self._connection = connection
         self._organisation_id = organisation_id
@@ -82,6 +95,8 @@ class People:
         self._lookup_key = lookup_key
         self._create = create
         self._keep_made = keep_made
+        self._since = since
+        """When the import was made: whoever was erased from then on does not come back by it."""
         self._made: dict[bytes, Person] = {}
         """Clients made by this run that may not be seen yet, by the hash of their external id."""
         self._generations: deque[list[bytes]] = deque(maxlen=None if keep_made else 3)
@@ -98,20 +113,22 @@ class People:
         by_id = {found[0]: self._person(found) for found in self._select(_BY_ID, list(ids))}
         unknown = [digest for digest in set(hashes.values()) if digest not in self._made]
         by_hash = {bytes(found[4]): self._person(found) for found in self._select(_BY_HASH, unknown)}
+        # Looked up after the clients: who is not there any more by now was erased by now.
+        erased = {found[0] for found in self._select(_ERASED, [one for one in ids if one not in by_id])}
+        closed = self._create and len(by_hash) < len(unknown) and self._erased_since()
         episodes = self._episodes(rows)
         today = datetime.now(UTC)
         for row in rows:
             given = row.given
             if given.client_id is not None:
                 person = by_id.get(given.client_id)
-                fault = row.fault("/client_id", "unknown-client", "is the id of a client")
+                fault = row.fault("/client_id", *(_WAS_ERASED if given.client_id in erased else _UNKNOWN))
             else:
                 digest = hashes[given.external_id or ""]
                 person = by_hash.get(digest) or self._made.get(digest)
-                if person is None and self._create:
+                if person is None and self._create and not closed:
                     person = self._new(given.external_id or "", digest, today, placed)
-                detail = "is the external id of a client; create_clients makes those that are not known"
-                fault = row.fault("/external_id", "unknown-client", detail)
+                fault = row.fault("/external_id", *(_MAY_BE_ERASED if closed else _UNKNOWN_BY_EXTERNAL_ID))
             if person is None:
                 placed.faults.append(fault)
             elif (of_episode := _of_episode(row, person, episodes)) is not None:
@@ -120,6 +137,11 @@ class People:
                 placed.rows.append((row, person))
         self._generations.append([made.external_id_hash for made in placed.made])
         return placed
+
+    def _erased_since(self) -> bool:
+        """Whether anybody was erased since the import was made; of which external id, nobody can tell any more."""
+        row = self._connection.execute(_ERASED_SINCE, (self._organisation_id, self._since)).fetchone()
+        return bool(row and row[0])
 
     def _hashes(self, rows: Iterable[Row]) -> dict[str, bytes]:
         given = {row.given.external_id for row in rows if row.given.external_id is not None}

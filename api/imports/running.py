@@ -133,6 +133,7 @@ class _Runner:
                 lookup_key,
                 create=row["create_clients"],
                 keep_made=self._whole or self._dry,
+                since=row["created_at"],
             )
             status = "open" if self._of.raise_alerts else "historic"
             definitions = Definitions(record.connection, record.organisation_id, status_of_alerts=status)

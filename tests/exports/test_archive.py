@@ -254,6 +254,27 @@ async def test_only_an_empty_organisation_takes_an_archive(
         taken(owner_elsewhere, elsewhere_empty, data)
 
 
+async def test_an_erased_client_is_not_taken_in(
+    people: People,
+    tenant: Tenant,
+    look: Look,
+    superuser: asyncpg.Connection,
+    elsewhere_empty: Tenant,
+    owner_elsewhere: Connection,
+) -> None:
+    practice = await lived(people)
+    await superuser.execute(
+        "insert into erasure (organisation_id, id, client_id, erased_at, erased_by, reason, removed)"
+        " values ($1, gen_random_uuid(), $2::text::uuid, now(), 'admin-1', 'asked-for', '{}')",
+        tenant.id, practice.client,
+    )  # fmt: skip
+    with look() as reader:
+        data = written(reader)
+    refusal = "^table client has a row that is of a client who was erased, and whom nothing brings back$"
+    with pytest.raises(ArchiveError, match=refusal):
+        taken(owner_elsewhere, elsewhere_empty, data)
+
+
 async def test_the_other_master_key_opens_what_was_sealed_and_finds_by_identifier(
     people: People, look: Look, elsewhere_empty: Tenant, owner_elsewhere: Connection, fresh_database: Urls
 ) -> None:

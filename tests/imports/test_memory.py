@@ -14,18 +14,20 @@ import resource, sys
 from api.imports.batches import grouped
 from api.imports.formats import ndjson, wide
 from api.imports.reading import Meter, decompressed, lines, metered
-import gzip, itertools
+import itertools, random, zlib
 
 rows, kind = int(sys.argv[1]), sys.argv[2]
 header = b"client_id,answered_at," + b",".join(b"%d" % item for item in range(1, 20)) + b"\\n"
-row = b"0b8a7d0e-8f3c-4a53-9d8e-0c6f3f1d7b21,2026-03-01T10:00:00Z" + b",3" * 19 + b"\\n"
-parts = itertools.chain([header], itertools.repeat(row * 1000, rows // 1000))
+chance = random.Random(1)
+answers = [b"".join(b",%d" % chance.randint(1, 5) for _ in range(19)) for _ in range(1000)]
+some = b"".join(b"0b8a7d0e-8f3c-4a53-9d8e-0c6f3f1d7b21,2026-03-01T10:00:00Z" + one + b"\\n" for one in answers)
+parts = itertools.chain([header], itertools.repeat(some, rows // 1000))
 meter = Meter()
 if kind == "line":
     parts = itertools.repeat(b"x" * 1_000_000, rows // 1000)
 if kind == "gzip":
     def squeezed(parts):
-        packer = __import__("zlib").compressobj(6, 8, 31)
+        packer = zlib.compressobj(1, 8, 31)
         for part in parts:
             yield packer.compress(part)
         yield packer.flush()
