@@ -17,6 +17,7 @@ import instruments
 import scoring
 from api.cli.serve import listen, run, settings_with
 from api.demo.clinic import Clinic, Showcase, clinic
+from api.demo.course import episode_id
 from api.demo.load import Loaded, load
 from api.demo.people import Person
 from api.security import issuer
@@ -123,6 +124,10 @@ RESEARCHER={tokens["researcher"]}
 # somebody whose scores improve: is it real change? and the chart
 curl -s -H "Authorization: Bearer $CLINICIAN" "{client}/progress?{scale}"
 curl -s -H "Authorization: Bearer $CLINICIAN" "{client}/progress.svg?{scale}" -o progress.svg
+
+# what is due: overdue first; of everybody, or with &clinician=c-1; and the whole schedule of one episode
+curl -s -H "Authorization: Bearer $CLINICIAN" "$BASE/v1/due?limit=5"
+curl -s -H "Authorization: Bearer $CLINICIAN" "{client}/episodes/{episode_id(person)}/schedule"
 
 # one more form: {wanted.form} with all answers {wanted.all_answers}
 curl -s -X POST "$BASE/v1/responses" -H "Authorization: Bearer $CLINICIAN" \\

@@ -10,6 +10,8 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.protocols.schemas import Entry
+
 Range = tuple[float, float]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -71,6 +73,14 @@ class Showcase(_Part):
     trajectory: str
 
 
+class ProtocolPlan(_Part):
+    """A protocol as it is sent to the API."""
+
+    code: str
+    name: str
+    entries: tuple[Entry, ...] = Field(min_length=1)
+
+
 class Clinic(_Part):
     """The whole description."""
 
@@ -86,6 +96,11 @@ class Clinic(_Part):
     breaks_off: Share
     settings: dict[str, Share]
     showcase: Showcase
+    clinicians: int = Field(ge=1)
+    concerns: dict[str, tuple[str, ...]]
+    goals: tuple[str, ...] = Field(min_length=1)
+    work: dict[str, tuple[str, ...]]
+    protocols: tuple[ProtocolPlan, ...]
 
 
 @cache

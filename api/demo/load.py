@@ -7,16 +7,18 @@ times are those of the invention. An organisation is written in one transaction:
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 
 import asyncpg
 import orjson
+from sqlmodel import SQLModel
 
 import instruments
 from api.clients.tables import ClientRow, ResearchConsentRow
 from api.db import ORGANISATION_SETTING, ORGANISATION_SLUG_SETTING
+from api.demo import course
 from api.demo.clinic import Clinic, OrganisationPlan
 from api.demo.invented import add_invented
 from api.demo.people import Form, Person, made_id, people
@@ -105,12 +107,21 @@ async def _write(
     await connection.executemany(_insert(ResearchConsentRow), [_values(row) for row in consents])
     events = [_created(organisation_id, clinic, person) for person in invented]
     await connection.executemany(_insert(AuditEventRow), [_values(row) for row in events])
+    await _insert_rows(
+        connection, (row for person in invented for row in course.before_forms(organisation_id, clinic, person))
+    )
     principal = Principal(organisation_id, plan.slug, SUBJECT, "ehr", ROLES["ehr"])
     responses = [as_recorded(principal, person, form) for person, form in _in_order(invented)]
     await record_many(connection, responses)
     kept = await connection.fetchval("select count(*) from response")
     if kept != len(responses):
         raise RuntimeError(f"{kept} of {len(responses)} responses were kept")
+    for client, person in zip(clients, invented, strict=True):
+        await _insert_rows(connection, course.beside_forms(keys, client, clinic, person))
+    await _insert_rows(connection, course.couples(organisation_id, invented))
+    await _insert_rows(connection, course.protocols(organisation_id, clinic, invented))
+    await course.make_slots(connection, organisation_id)
+    await course.acknowledge(connection, organisation_id, clinic)
     return True
 
 
@@ -147,6 +158,7 @@ def as_recorded(principal: Principal, person: Person, form: Form) -> ResponseToR
     body = ResponseCreate.model_validate(
         {
             "client_id": person.id,
+            "episode_id": course.episode_id(person),
             "instrument": form.instrument,
             "answered_at": form.answered_at.isoformat(),
             "answers": form.answers,
@@ -222,11 +234,25 @@ def _created(organisation_id: uuid.UUID, clinic: Clinic, person: Person) -> Audi
     )
 
 
-def _insert(table: type[ClientRow] | type[ResearchConsentRow] | type[AuditEventRow]) -> str:
+async def _insert_rows(connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record], rows: Iterable[SQLModel]) -> None:
+    """Insert rows of several tables; the tables in the order in which they first come."""
+    by_table: dict[type[SQLModel], list[list[object]]] = {}
+    for row in rows:
+        by_table.setdefault(type(row), []).append(_values(row))
+    for table, values in by_table.items():
+        await connection.executemany(_insert(table), values)
+
+
+def _insert(table: type[SQLModel]) -> str:
     columns = list(table.model_fields)
     placeholders = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
     return f"insert into {table.__tablename__} ({', '.join(columns)}) values ({placeholders})"  # noqa: S608  - names only
 
 
-def _values(row: ClientRow | ResearchConsentRow | AuditEventRow) -> list[object]:
-    return [getattr(row, name) for name in type(row).model_fields]  # model_dump puts what was left out last
+def _values(row: SQLModel) -> list[object]:
+    # In the order of the columns: model_dump puts what was left out last. The driver takes JSON as text.
+    values = (getattr(row, name) for name in type(row).model_fields)
+    return [
+        orjson.dumps(value).decode() if isinstance(value, list) and value and isinstance(value[0], dict) else value
+        for value in values
+    ]

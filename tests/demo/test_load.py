@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from api.app import create_app
 from api.demo.clinic import Clinic, OrganisationPlan, clinic
+from api.demo.course import episode_id
 from api.demo.load import DemoError, load
 from api.demo.people import Form, Person, people
 from api.responses.versions import as_recorded
@@ -130,6 +131,7 @@ async def test_a_kept_form_is_what_posting_it_is_answered_with(demo: Demo) -> No
         for person, form in posted:
             body = {
                 "client_id": str(person.id),
+                "episode_id": str(episode_id(person)),
                 "instrument": form.instrument,
                 "answered_at": form.answered_at.isoformat(),
                 "answers": form.answers,
@@ -154,7 +156,7 @@ async def test_a_kept_form_is_what_posting_it_is_answered_with(demo: Demo) -> No
                 "select instrument_version, definition_checksum, variant, answers, setting, valid, client_id"
                 " from response where id = '{}'",
                 "select scale, value, status, valid from score where response_id = '{}' order by scale",
-                "select kind, rule, item, scale, severity, status, client_id, baseline_id, change from alert"
+                "select kind, rule, item, scale, severity, client_id, baseline_id, change from alert"
                 " where response_id = '{}' order by rule, scale",
                 "select topic from outbox where resource_id = '{}'",
             ):
@@ -214,3 +216,29 @@ async def test_an_interrupted_load_leaves_nothing(demo: Demo, monkeypatch: pytes
             await demo.load()
     assert (await demo.rows("select count(*) as n from client"))[0]["n"] == 0
     assert [written for *_, written in await demo.load()] == [True, True]
+
+
+async def test_the_care_around_the_forms_is_there(demo: Demo) -> None:
+    """Everything of a course of therapy has something to show, through the API."""
+    await demo.load()
+    async with demo.http("demo", "clinician") as http:
+        due = (await http.get("/v1/due", params={"limit": 200, "date": str(SMALL.last_day)})).json()["items"]
+        assert due
+        assert {item["status"] for item in due} <= {"due", "overdue", "missed", "expired"}
+        path = f"/v1/clients/{due[0]['client_id']}/episodes/{due[0]['episode_id']}"
+        slots = (await http.get(f"{path}/schedule", params={"date": str(SMALL.last_day)})).json()["slots"]
+        assert {slot["id"] for slot in slots} >= {item["id"] for item in due if item["client_id"] == due[0]["client_id"]
+                                                  and item["episode_id"] == due[0]["episode_id"]}  # fmt: skip
+        sessions = (await http.get(f"{path}/sessions")).json()["items"]
+        assert {one["attendance"] for one in sessions} == {"attended"}
+        found: dict[str, int] = {}
+        for person in people(SMALL, "demo", 24):
+            client = f"/v1/clients/{person.id}"
+            for what in ("goals", "assignments", "couples"):
+                items = (await http.get(f"{client}/{what}")).json()["items"]
+                found[what] = found.get(what, 0) + len(items)
+        assert all(found.values()), found
+        alerts = [one["status"] for one in (await http.get("/v1/alerts", params={"limit": 200})).json()["items"]]
+        assert "acknowledged" in alerts
+    filled = await demo.rows("select count(*) as n from protocol_slot where answered")
+    assert filled[0]["n"] > 0, "the marks are set"
