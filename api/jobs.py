@@ -46,8 +46,10 @@ GRACE: Final = 20.0
 
 GRACE_INSIDE: Final = 5.0
 """The same inside the service, whose own requests have been waited for by then."""
-CONCURRENCY: Final = 8
-"""Jobs that a worker runs at once; they mostly wait for others."""
+CONCURRENCY: Final = 12
+"""Jobs that a worker runs at once; they mostly wait for others. Some of them are deliveries, but never all (`Room`)."""
+INSIDE: Final = 8
+"""The same inside the service."""
 PAUSE: Final = 10.0
 """Seconds after which a worker inside the service that has failed is started again."""
 
@@ -137,7 +139,7 @@ def application(
                 rescoring.CONTEXT: rescoring.Means(url, settings),
                 imports.CONTEXT: imports.Importing(url, settings, asyncio.Semaphore(imports.AT_ONCE)),
             },
-            "concurrency": CONCURRENCY // 2 if inside else CONCURRENCY,
+            "concurrency": INSIDE if inside else CONCURRENCY,
             "delete_jobs": "successful",
             "install_signal_handlers": False,
             "shutdown_graceful_timeout": GRACE_INSIDE if inside else GRACE,

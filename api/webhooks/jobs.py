@@ -12,7 +12,7 @@ import time
 import uuid
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -36,12 +36,38 @@ AT_ONCE: Final = 8
 """Messages on their way to one endpoint at once."""
 TURN: Final = 10.0
 """Seconds after which a job lets others have their turn; what is left is queued again."""
+MOST_DELIVERIES: Final = 4
+"""Endpoints that a worker sends to at once: half of the jobs that the one inside the service runs."""
 LEASE: Final = timedelta(seconds=2 * TIMEOUT)
 MISSING_KEY_PAUSE: Final = timedelta(minutes=10)
 
 CONTEXT: Final = "webhooks"
 HAND_OUT: Final = "hand_out_messages"
 DELIVER: Final = "deliver_messages"
+
+
+class Room:
+    """How many deliveries a worker has under way, so that some of its jobs are always left for others.
+
+    An endpoint that does not answer takes a job for as long as it is waited for, and an organisation may have many. So
+    the endpoints of one organisation get half of what there is, and those of all no more than ``most``.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._busy: Counter[uuid.UUID] = Counter()
+
+    def enter(self, organisation_id: uuid.UUID) -> bool:
+        """Whether there was room; then `leave` has to follow."""
+        if self._busy.total() >= self._most or self._busy[organisation_id] >= max(1, self._most // 2):
+            return False
+        self._busy[organisation_id] += 1
+        return True
+
+    def leave(self, organisation_id: uuid.UUID) -> None:
+        self._busy[organisation_id] -= 1
+        if not self._busy[organisation_id]:
+            del self._busy[organisation_id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +78,7 @@ class Delivering:
     keys: crypto.Keys
     metrics: Metrics | None = None
     """Where attempts are counted; a worker of its own shows none."""
+    room: Room = field(default_factory=lambda: Room(MOST_DELIVERIES))
 
 
 async def hand_out_messages(context: JobContext, organisation_id: str) -> dict[str, int]:
@@ -78,8 +105,16 @@ async def deliver_messages(context: JobContext, organisation_id: str, webhook_id
     What fails here, other than by the endpoint's fault, leaves the lease to run out: so a fault of ours is met twice a
     minute and not in every second.
     """
-    own, to = uuid.UUID(organisation_id), uuid.UUID(webhook_id)
-    delivering = _delivering(context)
+    delivering, own = _delivering(context), uuid.UUID(organisation_id)
+    if not delivering.room.enter(own):
+        return {"busy": 1}  # `watch` sees to it that it is queued again
+    try:
+        return await _deliver(context, delivering, own, uuid.UUID(webhook_id))
+    finally:
+        delivering.room.leave(own)
+
+
+async def _deliver(context: JobContext, delivering: Delivering, own: uuid.UUID, to: uuid.UUID) -> dict[str, int]:
     counts: Counter[str] = Counter()
     held: delivery.Lease | None = None
     begun = time.monotonic()

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from procrastinate.exceptions import ConnectorException
 
+from api import jobs
 from api.security import crypto
 from api.webhooks import jobs as webhook_jobs
 from benchmarks.receiver import Got, Receiver, answer
@@ -73,6 +74,52 @@ async def test_a_worker_that_is_told_to_stop_leaves_the_lease_to_others(
     await worker.run()
     assert await worker.deliveries("state", "attempts") == [("delivered", 1)]
     assert len(set(receiver.ids)) == 1
+
+
+async def test_endpoints_that_do_not_answer_leave_room_for_other_jobs(
+    admin: httpx.AsyncClient, ehr: Person, receiver: Receiver, worker: Worker, superuser: asyncpg.Connection
+) -> None:
+    """More of them than a worker has jobs at once: audit events are sealed all the same, and each is sent to later."""
+    silent = asyncio.Event()
+
+    async def waiting(_: Got) -> bytes | None:
+        await silent.wait()
+        return answer(200)
+
+    receiver.behave = waiting
+    for _ in range(jobs.CONCURRENCY + 2):
+        await make(admin, receiver.url)
+    await happen(ehr)
+    await webhook_jobs._queue(worker.app, worker.tenant.id, None)
+    running = asyncio.create_task(worker.app.run_worker_async(shutdown_graceful_timeout=0.2))
+    try:
+        await receiver.until(1)
+        await asyncio.sleep(0.5)
+        sealed = "select count(*) from audit_seal where organisation_id = $1"
+        assert await superuser.fetchval(sealed, worker.tenant.id) == 0
+        await worker.app.configure_task("seal_audit").defer_async(timestamp=0)
+        async with asyncio.timeout(4):  # an endpoint is waited for longer
+            while not await superuser.fetchval(sealed, worker.tenant.id):
+                await asyncio.sleep(0.05)
+        assert len(receiver.got) == webhook_jobs.MOST_DELIVERIES // 2, "of one organisation"
+    finally:
+        silent.set()
+        running.cancel()
+        await asyncio.wait([running], timeout=10)
+    receiver.always(answer(200))
+    for _ in range(jobs.CONCURRENCY):
+        await worker.later()
+    assert {state for (state,) in await worker.deliveries("state")} == {"delivered"}
+
+
+def test_room_is_shared_by_organisations() -> None:
+    room, one, other, third = webhook_jobs.Room(4), uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+    assert [room.enter(one) for _ in range(3)] == [True, True, False]
+    assert [room.enter(other) for _ in range(3)] == [True, True, False]
+    assert not room.enter(third), "all of it is taken"
+    room.leave(one)
+    assert room.enter(third)
+    assert not room.enter(one)
 
 
 async def test_a_wrong_master_key_is_our_fault_and_not_the_endpoints(
