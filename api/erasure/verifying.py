@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -43,13 +44,17 @@ async def verify_erasures(
     """Verify the erasures of one organisation. ``connection`` is in a transaction within it."""
     found = Verified()
     trusted, foreign = await trusted_keys(connection, organisation_id, keys)
+    taken_in: datetime | None = await connection.fetchval(_TAKEN_IN, organisation_id)
     clients: dict[uuid.UUID, uuid.UUID] = {}
     for row in await connection.fetch(_ERASURES, organisation_id):
         erased = erased_of(row)
         found.erasures += 1
         clients[erased.client_id] = erased.id
         text, key_id = row["statement"], row["key_id"]
-        if text is None:
+        if text is None and taken_in is not None and erased.erased_at < taken_in:
+            detail = "It came with an archive; its certificate is where the client was erased."
+            found.remarks.append(Fault("certificate-elsewhere", detail, erased.id))
+        elif text is None:
             found.faults.append(Fault("certificate-missing", "There is no certificate.", erased.id))
         elif key_id in foreign or key_id not in trusted:
             detail = "The certificate is signed by a key that does not lie under the master key."
@@ -85,6 +90,11 @@ async def _beside(
             found.faults.append(Fault("key-left", detail, erasure_id))
 
 
+_TAKEN_IN: Final = """
+select max(at) from audit_event
+where organisation_id = $1 and role = 'operator' and action = 'take-in' and resource = 'organisation'
+"""
+"""When an archive was taken in. Tombstones come with it, and the certificates of the other installation do not."""
 _ERASURES: Final = """
 select e.*, c.statement, c.key_id, c.signature
 from erasure e left join erasure_certificate c on c.organisation_id = e.organisation_id and c.erasure_id = e.id

@@ -8,6 +8,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,24 @@ async def test_each_fault_of_a_certificate_is_named(erased: Erased) -> None:
     assert await erased.found(keys=FOREIGN) == [("certificate-foreign", True)]
     await erased.tamper(f"delete from erasure_certificate {own}", erased.tenant.id)  # noqa: S608  - from above
     assert await erased.found() == [("certificate-missing", True)]
+
+
+@pytest.mark.parametrize(("when", "missing"), [(timedelta(seconds=1), False), (timedelta(seconds=-1), True)])
+async def test_the_certificate_of_an_erasure_that_came_with_an_archive_is_elsewhere(
+    erased: Erased, when: timedelta, missing: bool
+) -> None:
+    """One that was made after the archive was taken in has no such excuse."""
+    await erased.tamper("delete from erasure_certificate where organisation_id = $1", erased.tenant.id)
+    await erased.tamper(
+        "insert into audit_event (organisation_id, id, at, subject, role, action, resource, resource_id, request_id,"
+        " outcome) select $1, gen_random_uuid(), erased_at + $2::interval, 'fathomline', 'operator', 'take-in',"
+        " 'organisation', $1, '', 'done' from erasure where organisation_id = $1",
+        erased.tenant.id,
+        when,
+    )
+    found = await erased.verify()
+    assert [fault.code for fault in found.faults] == (["certificate-missing"] if missing else [])
+    assert [fault.code for fault in found.remarks] == ([] if missing else ["certificate-elsewhere"])
 
 
 async def test_a_client_who_came_back_is_named(erased: Erased) -> None:
