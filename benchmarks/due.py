@@ -11,7 +11,7 @@ import asyncpg
 import psycopg
 
 from api.db import ORGANISATION_SETTING, ORGANISATION_SLUG_SETTING
-from api.protocols.settling import BATCH, mark, unmarked
+from api.protocols.settling import unmarked
 from api.protocols.store import OfJob
 from benchmarks.recording import _clinic, _in_database
 from benchmarks.report import Outcome, in_turn, outcome
@@ -62,7 +62,7 @@ def _filled(stack: ExitStack, episodes: int) -> tuple[Service, str]:
     """A service with so many open episodes that follow a protocol, and the URL of its database.
 
     One episode is made through the API, with all its slots; the others are copies of it on other days. Nine slots of
-    ten that have opened are answered.
+    ten that were due are answered, and marked so.
     """
     data, lease = stack.enter_context(_clinic())
     running = stack.enter_context(service(data, role="clinician"))
@@ -84,7 +84,7 @@ def _filled(stack: ExitStack, episodes: int) -> tuple[Service, str]:
     url = lease.url("postgres", "fathomline")
     asyncio.run(_copy(url, episodes))
     _in_database(url, "analyze")
-    asyncio.run(_mark(lease.url_service))
+    asyncio.run(_check_marks(lease.url_service))
     _in_database(url, "vacuum analyze", "grant select on protocol_slot to fathomline_service")
     return running, url
 
@@ -112,20 +112,21 @@ async def _copy(url: str, episodes: int) -> None:
         await connection.close()
 
 
-async def _mark(url: str) -> None:
-    """What the job does that runs every ten minutes."""
-    connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
-    async with connection:
-        confine = "select set_config(%s, %s, false)"
+async def _check_marks(url: str) -> None:
+    """That the slots are marked as the job would leave them that runs every ten minutes.
+
+    Raises
+    ------
+    RuntimeError
+        It would find something to do: then it is not the usual state that is measured.
+    """
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        confine = "select set_config(%s, %s, true)"
         await connection.execute(confine, (ORGANISATION_SLUG_SETTING, ORGANISATION))
-        found = await (await connection.execute("select organisation_id from organisation")).fetchall()
-        ((organisation_id,),) = found
+        ((organisation_id,),) = await (await connection.execute("select organisation_id from organisation")).fetchall()
         await connection.execute(confine, (ORGANISATION_SETTING, str(organisation_id)))
-        statements = OfJob(connection)
-        followed = await unmarked(statements, organisation_id)
-        for start in range(0, len(followed), BATCH):
-            async with connection.transaction():
-                await mark(statements, organisation_id, followed[start : start + BATCH])
+        if await unmarked(OfJob(connection), organisation_id):
+            raise RuntimeError("answered slots of the last weeks are not marked")
 
 
 _THEIRS = {"client_id": "m.client_id", "episode_id": "m.episode_id"}
@@ -142,12 +143,12 @@ _COPIES: tuple[tuple[str, str, dict[str, str]], ...] = (
         "protocol_slot",
         "protocol_slot o, made m",
         {**_THEIRS, "id": "uuidv7()", "episode_protocol_id": "m.followed_id", "clinician": "m.clinician"}
-        | {day: f"o.{day} - m.later" for day in _DAYS},
+        | {day: f"o.{day} - m.later" for day in _DAYS}
+        | {"answered": "o.due_on - m.later < current_date and hashtext(m.client_id::text || o.id::text) % 10 <> 0"},
     ),
     (
         "response",
-        "protocol_slot s join response o on o.instrument = s.instrument"
-        " where s.due_on < current_date and hashtext(s.id::text) % 10 <> 0",
+        "protocol_slot s join response o on o.instrument = s.instrument where s.answered",
         {"id": "uuidv7()", "client_id": "s.client_id", "answered_at": "s.due_on + time '12:00'"},
     ),
 )
