@@ -31,7 +31,6 @@ ORGANISATION: Final = "organisation_id"
 LEFT_OUT: Final[dict[str, str]] = {
     "organisation_key": "each installation makes keys of its own",
     "organisation": "the manifest says whose archive it is; the organisation that takes it in is its own",
-    "audit_client": "made anew from the events, when the installation that takes them in seals them",
     "erasure_backup": "which folders of backups of this installation know of an erasure",
     "import_run": "work of this installation; the responses that it wrote are carried",
     "import_chunk": "what was sent for that work",

@@ -30,7 +30,7 @@ from api.tables import CLIENT_TABLES
 
 BATCH: Final = 2_000
 """Rows written at once; where texts have to be sealed, each with its client's key."""
-TRAIL: Final = frozenset({"audit_event"})
+TRAIL: Final = frozenset({"audit_event", "audit_client"})
 """What an organisation may hold already, and still be empty: that somebody looked."""
 ERASED: Final = "FL410"
 """What the database says of a client who was erased (SQLSTATE)."""
@@ -146,7 +146,7 @@ class _Writer:
         with _refused(f"table {table} has a row that"):
             # COPY takes no table with row-level security, so not the table itself. And of one statement, a row may
             # refer to another of the same table that comes after it.
-            self._execute("create temporary table {staging} (like {table}) on commit drop", plan)
+            self._execute("create temporary table {staging} (like {table} including defaults) on commit drop", plan)
             for batch in _batches(read()):
                 if plan.sealed:
                     self._seal(plan, batch)

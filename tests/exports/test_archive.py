@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import tarfile
+import uuid
 from collections.abc import Callable
 
 import asyncpg
@@ -19,6 +20,7 @@ from api.exports.archive import ArchiveError
 from api.exports.columns import EVIDENCE, LEFT_OUT, OMITTED, SEALED, carried, plan_of
 from api.exports.rows import Connection, Reader, connected
 from api.exports.taking_in import Taken, take_in
+from api.ids import new_id
 from api.security import crypto
 from api.security.envelope import EnvelopeError, PassphraseWeak, PassphraseWrong
 from tests.api.people import People
@@ -252,6 +254,34 @@ async def test_only_an_empty_organisation_takes_an_archive(
     taken(owner_elsewhere, elsewhere_empty, data)
     with pytest.raises(ArchiveError, match="is not empty"):
         taken(owner_elsewhere, elsewhere_empty, data)
+
+
+async def test_whose_things_were_seen_is_carried_for_who_was_erased_too(
+    tenant: Tenant,
+    look: Look,
+    superuser: asyncpg.Connection,
+    elsewhere_empty: Tenant,
+    owner_elsewhere: Connection,
+) -> None:
+    """The response that the event names is gone: nobody could find out elsewhere whose it was."""
+    client, event = uuid.uuid4(), new_id()
+    await superuser.execute(
+        "insert into erasure (organisation_id, id, client_id, erased_at, erased_by, reason, removed)"
+        " values ($1, gen_random_uuid(), $2, now(), 'admin-1', 'asked-for', '{}')",
+        tenant.id, client,
+    )  # fmt: skip
+    await superuser.execute(
+        "insert into audit_event (organisation_id, id, at, subject, role, action, resource, resource_id, request_id,"
+        " outcome) values ($1, $2, now(), 'dr-1', 'clinician', 'read', 'response', gen_random_uuid(), '', 'done')",
+        tenant.id, event,
+    )  # fmt: skip
+    await superuser.execute("insert into audit_client values ($1, $2, $3)", tenant.id, client, event)
+    with look() as reader:
+        data = written(reader)
+    taken(owner_elsewhere, elsewhere_empty, data)
+    owner_elsewhere.execute("select set_config('fathomline.organisation_id', %s, false)", [str(elsewhere_empty.id)])
+    found = owner_elsewhere.execute("select client_id, event_id from audit_client").fetchall()
+    assert found == [(client, event)]
 
 
 async def test_an_erased_client_is_not_taken_in(
