@@ -205,6 +205,8 @@ async def _run(app: App) -> None:
             while not watching.done():  # before Python 3.12 a wait with a timeout can swallow a cancellation
                 watching.cancel()
                 await asyncio.wait([watching], timeout=1)
+            if not watching.cancelled():
+                watching.exception()  # asked for, or it is told of at the end as one that nobody asked for
 
 
 def _overlook(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
