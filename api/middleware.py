@@ -10,8 +10,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -145,7 +144,7 @@ class BodyGuard:
     been accepted.
 
     ``streams`` are operations (method and path) whose body is a file: it is neither limited nor read here, but left to
-    the operation, from those who have the scope beside it.
+    the operation, which takes nothing of it before it has seen the caller's scope.
     """
 
     def __init__(
@@ -155,7 +154,7 @@ class BodyGuard:
         largest: int,
         deepest: int,
         yaml: Mapping[re.Pattern[str], str],
-        streams: Mapping[tuple[str, re.Pattern[str]], str] = MappingProxyType({}),
+        streams: Collection[tuple[str, re.Pattern[str]]] = (),
     ) -> None:
         self.app = app
         self.streams = streams
@@ -173,11 +172,8 @@ class BodyGuard:
     async def _admit(self, scope: Scope, receive: Receive, length: bytes | None) -> Receive:
         if scope["path"].startswith(PROTECTED):
             await scope["app"].state.authenticator.authenticate(scope)
-        for (method, path), needed in self.streams.items():
-            if method == scope["method"] and path.fullmatch(scope["path"]):
-                sender: Principal = scope["state"]["principal"]
-                sender.allow(needed)
-                return receive
+        if any(method == scope["method"] and path.fullmatch(scope["path"]) for method, path in self.streams):
+            return receive
         if length is not None and length.isdigit() and int(length[:20]) > self.largest:
             raise self._too_large()
         body: bytes | None = await self._read(receive)

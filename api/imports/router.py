@@ -25,11 +25,8 @@ router = APIRouter(tags=["imports"])
 PATH: Final = "/v1/imports"
 ONE: Final = PATH + "/{import_id}"
 CONTENT: Final = ONE + "/content"
-STREAMS: Final = {
-    ("POST", re.compile(PATH)): "imports:write",
-    ("PATCH", re.compile(PATH + "/[^/]+/content")): "imports:write",
-}
-"""What the middleware leaves to this module, and the scope that whoever sends it must have."""
+STREAMS: Final = (("POST", re.compile(PATH)), ("PATCH", re.compile(PATH + "/[^/]+/content")))
+"""What the middleware leaves to this module."""
 MEDIA_TYPES: Final = (
     "text/csv",
     "application/x-ndjson",
