@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,8 +19,6 @@ ERASE: Final = {"reason": "asked-for", "confirm": "no-duty-to-keep"}
 ERASED: Final = [table for table, owned in CLIENT_TABLES.items() if owned.kept is None]
 _NOT_THEIRS_ALONE: Final = ("client", "couple_member", "episode_protocol", "protocol_slot")
 """Tables whose ids are told of the client, or are in these tests those of a protocol too."""
-ANSWERS: Final = {str(item): 1 + item % 5 for item in range(1, 20)}
-PHQ: Final = {str(item): 1 for item in range(1, 10)}
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,11 @@ class Whole:
     couple: str
     response: str
     paths: dict[str, str]
+
+
+def _answers(items: int, options: int) -> dict[str, int]:
+    """Answers that no other test gives, as they are looked for in the whole database."""
+    return {str(item): 1 + secrets.randbelow(options) for item in range(1, items + 1)}
 
 
 def ok(answer: httpx.Response) -> Any:
@@ -61,12 +65,12 @@ async def whole_client(people: People, service: asyncpg.Connection[asyncpg.Recor
         consents = f"/v1/clients/{member['client_id']}/couples/{member['membership_id']}/consents"
         ok(await http.post(consents, json={"given": True, "stated_on": "2026-01-12"}))
     ok(await people.admin.http.post("/v1/webhooks", json={"url": "https://receiver.example/"}))
-    response = ok(await ehr.respond(client, episode_id=episode, answers=ANSWERS))["id"]
-    amended = {"reason": "words of the amendment", "answers": {str(n): 4 for n in range(1, 20)}}
+    response = ok(await ehr.respond(client, episode_id=episode, answers=_answers(19, 5)))["id"]
+    amended = {"reason": "words of the amendment", "answers": _answers(19, 5)}
     ok(await http.post(f"/v1/responses/{response}/amend", json=amended, headers={"If-Match": "*"}))
-    void = ok(await ehr.respond(client, answers=ANSWERS | {"1": 1}, answered_at="2026-03-02T10:00:00Z"))["id"]
+    void = ok(await ehr.respond(client, answers=_answers(19, 5), answered_at="2026-03-02T10:00:00Z"))["id"]
     ok(await http.post(f"/v1/responses/{void}/void", json={"reason": "duplicate"}, headers={"If-Match": "*"}))
-    raised = ok(await ehr.respond(client, instrument="phq-9", answers=PHQ))["alerts"]
+    raised = ok(await ehr.respond(client, instrument="phq-9", answers=_answers(9, 3)))["alerts"]
     assert raised, "an alert"
     ok(await ehr.respond(partner))
     await make_protocol_rows(service, tenant_id, uuid.UUID(client), uuid.UUID(episode))
@@ -74,10 +78,11 @@ async def whole_client(people: People, service: asyncpg.Connection[asyncpg.Recor
     async with service.transaction():
         await service.execute("select set_config('fathomline.organisation_id', $1, true)", str(tenant_id))
         await service.execute(
-            "select acknowledge_alert($1, $2, now(), 'ehr-1', 'sealed', $3)",
+            "select acknowledge_alert($1, $2, now(), 'ehr-1', $4, $3)",
             tenant_id,
             uuid.UUID(raised[0]["id"]),
             new_id(),
+            secrets.token_bytes(16),
         )
         await service.execute(
             "insert into webhook_delivery (organisation_id, webhook_id, id, type, resource_id, occurred_at, state)"
