@@ -118,7 +118,7 @@ class TestList:
         ("query", "code"),
         [
             ("concern=nonesuch", "unknown-code"),
-            ("licence=%00", "literal-error"),
+            ("licence=%00", "nul-character"),
             ("status=secret", "literal-error"),
             ("language=english%20please", "language-tag"),
             ("language=x" + "x" * 40, "language-tag"),
