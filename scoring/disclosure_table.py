@@ -71,9 +71,10 @@ EMPTY = Cell(0, 0)
 
 @dataclass(frozen=True)
 class Lattice:
-    """All cells of a table with its margins, in an order that does not depend on how levels were listed.
+    """All cells of a table with its margins, in an order that does not depend on how dimensions and levels were listed.
 
-    ``lines`` are the sums an attacker can use: a margin's place, and the places of the cells that make it up.
+    ``lines`` are the sums an attacker can use: a margin's place, and the places of the cells that make it up. They come
+    in such an order too: a solver given the same rows in another order may choose another of several best answers.
     """
 
     keys: tuple[Key, ...]
@@ -89,9 +90,12 @@ class Lattice:
             keys.append(tuple(labelled[place] for place in range(len(dimensions))))
         index = {key: place for place, key in enumerate(keys)}
         lines = [
-            (index[key], tuple(index[(*key[:axis], level, *key[axis + 1 :])] for level in sorted(dimension.levels)))
+            (
+                index[key],
+                tuple(index[(*key[:axis], level, *key[axis + 1 :])] for level in sorted(dimensions[axis].levels)),
+            )
             for key in keys
-            for axis, dimension in enumerate(dimensions)
+            for axis in by_name
             if key[axis] is None
         ]
         return cls(tuple(keys), tuple(lines))
