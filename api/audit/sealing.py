@@ -54,6 +54,7 @@ where e.organisation_id = %(organisation_id)s and e.id > %(above)s
   and (select s.sequence from audit_seal s where s.event_id = e.id and s.organisation_id = e.organisation_id) is null
 order by e.id limit %(limit)s
 """
+_NOT_PLANNED: Final = ("seqscan", "hashjoin", "mergejoin", "bitmapscan")
 _SEAL: Final = """
 insert into audit_seal (organisation_id, sequence, event_id, hash, subject, role, action, resource, outcome)
 select %s, * from unnest(%s::bigint[], %s::uuid[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::text[],
@@ -97,7 +98,7 @@ async def seal_batch(
     ):
         return None
     # Planned on empty tables, the look-ups by key could become reads of whole tables.
-    for plan in ("seqscan", "hashjoin", "mergejoin", "bitmapscan"):
+    for plan in _NOT_PLANNED:
         await connection.execute(f"set local enable_{plan} = off")
     state = await (await connection.execute(_STATE, given | {"lateness": LATENESS})).fetchone()
     if state is None:
