@@ -26,6 +26,9 @@ class _Pipe(io.RawIOBase):
         self._parts, self._patience, self._loop = parts, patience, asyncio.get_running_loop()
         self._waiting = bytearray()
 
+    def __del__(self) -> None:
+        """Not closed at the end of its life, as other files are: that would give out what nobody waits for."""
+
     def writable(self) -> bool:
         return True
 
