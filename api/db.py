@@ -31,9 +31,15 @@ SQLModel.metadata.naming_convention = {
 RawConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 """A connection of the driver, or one that was taken from its pool."""
 
+
 ORGANISATION_SETTING = "fathomline.organisation_id"
 ORGANISATION_SLUG_SETTING = "fathomline.organisation_slug"
 """Settings that the row-level policies read; always set for one transaction only."""
+
+
+async def confine(connection: RawConnection, organisation_id: uuid.UUID) -> None:
+    """Let the transaction of a connection see one organisation, and none of the others."""
+    await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
 
 
 class JSONText(UserDefinedType[str]):

@@ -11,7 +11,7 @@ import asyncpg
 
 import api.tables  # noqa: F401  - a flush needs the metadata whole: foreign keys name tables of other features
 from api import embedded, migrate
-from api.db import CONNECT_TIMEOUT, ORGANISATION_SETTING, Database, driver_url, open_database
+from api.db import CONNECT_TIMEOUT, Database, confine, driver_url, open_database
 from api.organisations.repository import ensure_organisation, find_organisation
 from api.rotation.resealing import counts
 from api.security import crypto
@@ -160,7 +160,7 @@ async def check_master_key(
             )
         raise StartupError(_ANOTHER_KEY)
     async with connection.transaction():
-        await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
+        await confine(connection, organisation_id)
         first = await connection.fetchrow(
             "select id, key_wrapped from client where organisation_id = $1 order by id limit 1", organisation_id
         )

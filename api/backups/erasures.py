@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from api.backups.errors import BackupError
-from api.db import ORGANISATION_SETTING
+from api.db import confine
 from api.erasure.tombstones import Tombstone, put_back, tombstones
 from api.rotation.resealing import NotMoved, reseal_organisation
 from api.security import crypto
@@ -41,8 +41,7 @@ async def write(url: str, known: Iterable[Tombstone]) -> None:
         for one in known:
             if one.organisation_id in organisations:
                 async with connection.transaction():
-                    within = str(one.organisation_id)
-                    await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, within)
+                    await confine(connection, one.organisation_id)
                     await put_back(connection, one)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 
 import scoring
-from api.db import ORGANISATION_SETTING
+from api.db import confine
 from api.lane import Lane
 from instruments import Instrument
 from instruments.loader import definition_from
@@ -158,7 +158,7 @@ class OwnInstruments:
     async def _read(self, key: Key) -> str:
         organisation_id, code, version, _ = key
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
+            await confine(connection, organisation_id)
             text: str = await connection.fetchval(_DEFINITION, organisation_id, code, version)
         return text
 

@@ -24,7 +24,7 @@ from api.backups.contents import connect
 from api.backups.errors import told_in_a_line
 from api.backups.opening import open_backup
 from api.cli.errors import UnusableInput
-from api.db import ORGANISATION_SETTING, Database, open_database
+from api.db import Database, confine, open_database
 from api.erasure.verifying import Fault, Verified, verify_erasures
 from api.organisations.repository import find_organisation
 from api.security import crypto
@@ -68,7 +68,7 @@ async def check_audit(subject: Subject) -> list[Report]:
             subject.database.pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
+            await confine(connection, organisation_id)
             slug = await connection.fetchval(
                 "select slug from organisation where organisation_id = $1", organisation_id
             )
@@ -116,7 +116,7 @@ async def check_erasures(subject: Subject) -> list[Report]:
             subject.database.pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
+            await confine(connection, organisation_id)
             slug = await connection.fetchval(
                 "select slug from organisation where organisation_id = $1", organisation_id
             )

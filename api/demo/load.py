@@ -17,7 +17,7 @@ from sqlmodel import SQLModel
 
 import instruments
 from api.clients.tables import ClientRow, ResearchConsentRow
-from api.db import ORGANISATION_SETTING, ORGANISATION_SLUG_SETTING
+from api.db import ORGANISATION_SLUG_SETTING, confine
 from api.demo import course
 from api.demo.clinic import Clinic, OrganisationPlan
 from api.demo.invented import add_invented
@@ -131,9 +131,8 @@ async def _organisation(
     """Its id, with the transaction confined to it from here on."""
     began = datetime.combine(clinic.first_day, time(), UTC)
     planned = made_id(began, clinic.seed, "organisation", plan.slug)
-    confine = "select set_config($1, $2, true)"
-    await connection.execute(confine, ORGANISATION_SLUG_SETTING, plan.slug)
-    await connection.execute(confine, ORGANISATION_SETTING, str(planned))
+    await connection.execute("select set_config($1, $2, true)", ORGANISATION_SLUG_SETTING, plan.slug)
+    await confine(connection, planned)
     await connection.execute(
         "insert into organisation (organisation_id, slug, name, created_at) values ($1, $2, $3, $4)"
         " on conflict (slug) do nothing",
@@ -143,7 +142,7 @@ async def _organisation(
         began,
     )
     found: uuid.UUID = await connection.fetchval("select organisation_id from organisation where slug = $1", plan.slug)
-    await connection.execute(confine, ORGANISATION_SETTING, str(found))
+    await confine(connection, found)
     return found
 
 

@@ -12,7 +12,7 @@ import asyncpg
 
 from api.audit import chain
 from api.audit.signing import signing_key
-from api.db import ORGANISATION_SETTING, RawConnection
+from api.db import RawConnection, confine
 from api.erasure import repository, schemas
 from api.erasure.certificate import Erased, sign, statement
 from api.erasure.problems import ClientErased
@@ -73,7 +73,7 @@ class Erasures:
 
     async def _erase(self, connection: RawConnection, client_id: uuid.UUID, reason: str) -> Kept | None:
         own = self._organisation_id
-        await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(own))
+        await confine(connection, own)
         wrapped = await repository.key_wrapped(connection, own, client_id)
         if wrapped is None:
             return None
@@ -123,9 +123,7 @@ class Erasures:
     async def read(self, erasure_id: uuid.UUID) -> schemas.ErasureRead:
         """One erasure with its certificate; :class:`NotFound` where there is none."""
         async with self.audit.database.pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                "select set_config($1, $2, true)", ORGANISATION_SETTING, str(self._organisation_id)
-            )
+            await confine(connection, self._organisation_id)
             kept = await repository.read(connection, self._organisation_id, erasure_id)
             if kept is not None:
                 await self.audit.keep(connection, self.audit.event("read", "erasure", erasure_id))
@@ -140,9 +138,7 @@ class Erasures:
         """A page of erasures in their order, and the cursor of the next."""
         after = _NIL if cursor is None else decode_cursor(cursor)[1]
         async with self.audit.database.pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                "select set_config($1, $2, true)", ORGANISATION_SETTING, str(self._organisation_id)
-            )
+            await confine(connection, self._organisation_id)
             rows = await repository.page(connection, self._organisation_id, client_id, after, limit + 1)
             await self.audit.keep(connection, self.audit.event("list", "erasure", None))
         last = rows[limit - 1].erased if len(rows) > limit else None
@@ -177,6 +173,6 @@ async def erased_before(audit: Audit, client_id: uuid.UUID) -> ClientErased | No
     """The problem for a client who was erased; None for one who was not, or never was."""
     async with audit.database.pool.acquire() as connection, connection.transaction():
         organisation_id = audit.principal.organisation_id
-        await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
+        await confine(connection, organisation_id)
         found = await repository.tombstone(connection, organisation_id, client_id)
     return None if found is None else ClientErased(*found)

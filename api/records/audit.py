@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.db import ORGANISATION_SETTING, Database, RawConnection, get_database
+from api.db import Database, RawConnection, confine, get_database
 from api.ids import new_id
 from api.problems import request_id
 from api.records.tables import AuditEventRow
@@ -53,9 +53,7 @@ class Audit:
         wait for others that do likewise.
         """
         async with self.database.pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                "select set_config($1, $2, true)", ORGANISATION_SETTING, str(self.principal.organisation_id)
-            )
+            await confine(connection, self.principal.organisation_id)
             await self.keep(connection, self.event(action, resource, resource_id, outcome))
         self.state["refusal_kept"] = True
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import asyncpg
 
-from api.db import ORGANISATION_SETTING
+from api.db import confine
 from api.ids import new_id
 from api.rescoring import queries
 from api.rescoring.batch import NewScores, Stored, rescore
@@ -126,7 +126,7 @@ async def _step(connection: Connection, organisation_id: uuid.UUID, run_id: uuid
 @asynccontextmanager
 async def _within(pool: asyncpg.Pool[asyncpg.Record], organisation_id: uuid.UUID) -> AsyncIterator[Connection]:
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
+        await confine(connection, organisation_id)
         yield cast("Connection", connection)  # the pool's proxy, which does the same
 
 

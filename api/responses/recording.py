@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple, cast
 
 import asyncpg
 
-from api.db import ORGANISATION_SETTING
+from api.db import confine
 
 Outcome = Literal["created", "replayed", "conflict", "client_unknown", "episode_unknown", "outside_episode"]
 
@@ -141,7 +141,7 @@ async def recorded_before(
 ) -> Recorded | None:
     """What a key was used for, for a request that cannot be recorded any more; None where it was not used."""
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
+        await confine(connection, organisation_id)
         row = await connection.fetchrow(_BEFORE, organisation_id, subject, key)
     if row is None:
         return None

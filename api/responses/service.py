@@ -132,7 +132,10 @@ def document_of(
     """
     if found is None:
         found = raised(NOTHING, instrument, result, body.answers)
-    document = {
+    made = result.document()
+    flags = made.pop("flags")
+    del made["alerts"]
+    return {
         "id": response_id,
         "client_id": body.client_id,
         "episode_id": body.episode_id,
@@ -142,14 +145,11 @@ def document_of(
         "active": body.active,
         "answered_at": body.answered_at,
         "recorded_at": recorded_at,
-        **result.document(),
+        **made,
         "provenance": catalogue.provenance(instrument),
-    }
-    del document["alerts"], document["flags"]
-    return document | {
         "alerts_undecided": found.undecided,
         "alerts": found.told,
-        "flags": [flag.document() for flag in result.flags],
+        "flags": flags,
     }
 
 

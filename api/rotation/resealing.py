@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
-from api.db import ORGANISATION_SETTING, RawConnection
+from api.db import RawConnection, confine
 from api.organisations.keys import lookup_key
 from api.rotation.wrapped import WRAPPED, Wrapped
 from api.security import crypto
@@ -35,7 +35,7 @@ async def counts(connection: RawConnection, keys: crypto.Keys, organisation_id: 
     """
     found = {}
     async with connection.transaction():
-        await _confine(connection, organisation_id)
+        await confine(connection, organisation_id)
         for wrapped in WRAPPED:
             rows = await connection.fetch(
                 f"select substring({wrapped.column} from 1 for {crypto.HEAD_BYTES}) as head, count(*) as number "  # noqa: S608  - names from the registry
@@ -80,7 +80,7 @@ async def reseal_organisation(
         Something lies under a key that is neither, or somebody keeps holding a row.
     """
     async with connection.transaction():
-        await _confine(connection, organisation_id)
+        await confine(connection, organisation_id)
         try:
             await lookup_key(connection, keys, organisation_id)
         except crypto.Unreadable as error:
@@ -109,7 +109,7 @@ async def _pass(
     total, after = 0, uuid.UUID(int=0)
     while True:
         async with connection.transaction():
-            await _confine(connection, organisation_id)
+            await confine(connection, organisation_id)
             rows = await connection.fetch(_statement(wrapped, _TAKE), organisation_id, keys.head, after, BATCH)
             fresh = [_moved(keys, wrapped, organisation_id, row["id"], row["wrapped"]) for row in rows]
             if rows:
@@ -121,7 +121,7 @@ async def _pass(
             break
         moved(len(rows))
     async with connection.transaction():
-        await _confine(connection, organisation_id)
+        await confine(connection, organisation_id)
         left: int = await connection.fetchval(_statement(wrapped, _LEFT), organisation_id, keys.head)
     return total, left
 
@@ -151,7 +151,3 @@ where organisation_id = $1 and {column} is not null and substring({column} from 
 
 def _statement(wrapped: Wrapped, template: str) -> str:
     return template.format(table=wrapped.table, column=wrapped.column, row=wrapped.row, head=crypto.HEAD_BYTES)
-
-
-async def _confine(connection: RawConnection, organisation_id: uuid.UUID) -> None:
-    await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
