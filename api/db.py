@@ -42,6 +42,11 @@ async def confine(connection: RawConnection, organisation_id: uuid.UUID) -> None
     await connection.execute("select set_config($1, $2, true)", ORGANISATION_SETTING, str(organisation_id))
 
 
+async def organisation_ids(connection: RawConnection) -> list[uuid.UUID]:
+    """The ids of all organisations: all that anybody learns beyond the one that they work for."""
+    return [row[0] for row in await connection.fetch("select * from organisation_ids()")]
+
+
 class JSONText(UserDefinedType[str]):
     """PostgreSQL ``json`` taken and given as text: it comes back byte for byte as it went in, unlike ``jsonb``."""
 

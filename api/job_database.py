@@ -27,3 +27,10 @@ async def within(app: App, organisation_id: uuid.UUID) -> AsyncIterator[psycopg.
     async with connector_of(app).pool.connection() as connection, connection.transaction():
         await connection.execute("select set_config(%s, %s, true)", (ORGANISATION_SETTING, str(organisation_id)))
         yield connection
+
+
+async def organisations(app: App) -> list[uuid.UUID]:
+    """The ids of all organisations: all that a worker learns beyond the one that it works for."""
+    async with connector_of(app).pool.connection() as connection:
+        cursor = await connection.execute("select * from organisation_ids()")
+        return [row[0] for row in await cursor.fetchall()]

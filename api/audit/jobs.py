@@ -10,7 +10,7 @@ from procrastinate import App, JobContext
 
 from api import logging
 from api.audit.sealing import NIL, seal_batch
-from api.job_database import connector_of, within
+from api.job_database import organisations, within
 from api.security import crypto
 from api.settings import Settings
 from api.startup import derived_keys
@@ -64,13 +64,6 @@ async def seal(app: App, keys: crypto.Keys, organisation_id: uuid.UUID, *, whole
             break
         sealed, after, more = sealed + batch.sealed, batch.last, batch.more
     return sealed
-
-
-async def organisations(app: App) -> list[uuid.UUID]:
-    """The ids of all organisations: all that a worker learns beyond the one that it works for."""
-    async with connector_of(app).pool.connection() as connection:
-        cursor = await connection.execute("select * from organisation_ids()")
-        return [row[0] for row in await cursor.fetchall()]
 
 
 def register(app: App) -> None:

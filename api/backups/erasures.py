@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import asyncpg
 
 from api.backups.errors import BackupError
-from api.db import confine
+from api.db import confine, organisation_ids
 from api.erasure.tombstones import Tombstone, put_back, tombstones
 from api.rotation.resealing import NotMoved, reseal_organisation
 from api.security import crypto
@@ -24,20 +23,16 @@ async def _connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Recor
         await connection.close()
 
 
-async def _organisations(connection: asyncpg.Connection[asyncpg.Record]) -> list[uuid.UUID]:
-    return [row[0] for row in await connection.fetch("select * from organisation_ids()")]
-
-
 async def read(url: str) -> list[Tombstone]:
     """Who is erased, in all organisations, as of now."""
     async with _connected(url) as connection, connection.transaction(readonly=True):
-        return [one for each in await _organisations(connection) for one in await tombstones(connection, each)]
+        return [one for each in await organisation_ids(connection) for one in await tombstones(connection, each)]
 
 
 async def write(url: str, known: Iterable[Tombstone]) -> None:
     """Have a restored database know of the erasures in its organisations; what it knows already stays as it is."""
     async with _connected(url) as connection:
-        organisations = set(await _organisations(connection))
+        organisations = set(await organisation_ids(connection))
         for one in known:
             if one.organisation_id in organisations:
                 async with connection.transaction():
@@ -48,7 +43,7 @@ async def write(url: str, known: Iterable[Tombstone]) -> None:
 async def reseal(url: str, keys: crypto.Keys) -> None:
     """Seal anew what an earlier master key has sealed, in all organisations."""
     async with _connected(url) as connection:
-        for organisation_id in await _organisations(connection):
+        for organisation_id in await organisation_ids(connection):
             try:
                 await reseal_organisation(connection, keys, organisation_id)
             except NotMoved as error:

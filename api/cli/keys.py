@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from api.backups import keyfile
 from api.backups.errors import BackupError
 from api.cli.errors import UnusableInput
-from api.db import RawConnection, open_database
+from api.db import RawConnection, open_database, organisation_ids
 from api.rotation.resealing import NotMoved, counts, reseal_organisation
 from api.security import crypto
 from api.settings import Settings
@@ -99,7 +99,7 @@ def _total(found: dict[uuid.UUID, Counted]) -> dict[str, int]:
 async def _status(settings: Settings) -> tuple[crypto.Keys, dict[uuid.UUID, Counted], dict[str, str]]:
     keys = derived_keys(settings)
     async with _connected(settings) as connection:
-        found = {own: await counts(connection, keys, own) for own in await _organisations(connection)}
+        found = {own: await counts(connection, keys, own) for own in await organisation_ids(connection)}
     return keys, found, {str(folder): _state(folder, keys) for folder in settings.backups}
 
 
@@ -116,7 +116,7 @@ async def _rotate(settings: Settings) -> int:
     keys = derived_keys(settings)
     total = 0
     async with _connected(settings) as connection:
-        organisations = await _organisations(connection)
+        organisations = await organisation_ids(connection)
         waiting = _total({own: await counts(connection, keys, own) for own in organisations})
         if waiting["unknown"]:
             raise UnusableInput(
@@ -152,10 +152,6 @@ def _bar(total: int) -> Iterator[Any]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("keys", total=total)
         yield lambda number: progress.advance(task, number)
-
-
-async def _organisations(connection: RawConnection) -> list[uuid.UUID]:
-    return [row[0] for row in await connection.fetch("select * from organisation_ids()")]
 
 
 def register(root: typer.Typer) -> None:

@@ -24,7 +24,7 @@ from api.backups.contents import connect
 from api.backups.errors import told_in_a_line
 from api.backups.opening import open_backup
 from api.cli.errors import UnusableInput
-from api.db import Database, confine, open_database
+from api.db import Database, confine, open_database, organisation_ids
 from api.erasure.verifying import Fault, Verified, verify_erasures
 from api.organisations.repository import find_organisation
 from api.security import crypto
@@ -251,7 +251,7 @@ async def _organisations(
     connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record], slugs: Sequence[str]
 ) -> list[uuid.UUID]:
     if not slugs:
-        return [row[0] for row in await connection.fetch("select * from organisation_ids()")]
+        return await organisation_ids(connection)
     found = []
     for slug in slugs:
         organisation_id = await find_organisation(connection, slug)

@@ -17,7 +17,7 @@ from api.backups import keyfile
 from api.backups.errors import BackupError
 from api.erasure.service import REACH
 from api.erasure.tombstones import READ, Tombstone
-from api.job_database import connector_of, within
+from api.job_database import organisations, within
 from api.security import crypto
 from api.settings import Settings
 from api.startup import derived_keys
@@ -39,13 +39,11 @@ async def reach_backups(context: JobContext, timestamp: int | None = None) -> di
     if not settings.backups:
         return {"reached": 0}
     keys = derived_keys(settings)
-    async with connector_of(context.app).pool.connection() as connection:
-        cursor = await connection.execute("select * from organisation_ids()")
-        organisations = [row[0] for row in await cursor.fetchall()]
+    every = await organisations(context.app)
     reached = failed = 0
     for folder in settings.backups:
         try:
-            for organisation_id in organisations:
+            for organisation_id in every:
                 reached += await reach(context.app, keys, organisation_id, folder)
         except BackupError as error:  # no reason to leave the other folders as they are
             failed += 1

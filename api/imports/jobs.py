@@ -19,8 +19,7 @@ from procrastinate import App, JobContext
 from procrastinate.exceptions import AlreadyEnqueued
 
 from api import logging
-from api.audit.jobs import organisations
-from api.job_database import connector_of, within
+from api.job_database import connector_of, organisations, within
 from api.settings import Settings
 
 CONTEXT: Final = "imports"

@@ -7,8 +7,7 @@ from typing import Final
 
 from procrastinate import App, JobContext
 
-from api.audit.jobs import organisations
-from api.job_database import within
+from api.job_database import organisations, within
 from api.protocols.keeping import AHEAD, BATCH, plan_further
 from api.protocols.settling import BATCH as MARKED_AT_ONCE
 from api.protocols.settling import mark, unmarked

@@ -15,11 +15,10 @@ from typing import Final
 from procrastinate import App, JobContext
 from procrastinate.exceptions import AlreadyEnqueued
 
-from api.audit.jobs import organisations
 from api.catalogue.library import Library
 from api.catalogue.own import OwnInstruments
 from api.db import create_pool
-from api.job_database import within
+from api.job_database import organisations, within
 from api.rescoring import running
 from api.rescoring.repository import TASK
 from api.settings import Settings
