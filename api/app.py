@@ -46,6 +46,7 @@ from api.progress.router import router as progress
 from api.protocols.router import router as protocols
 from api.query import only_known_parameters
 from api.records.refusals import keep_refusal
+from api.references.active import OrganisationReferences
 from api.rescoring.router import router as rescoring
 from api.research.router import router as research
 from api.responses.router import recording
@@ -145,6 +146,7 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     stack.callback(own.close)
     app.state.library = Library(own)
     app.state.alerts = OrganisationAlerts(database.pool)
+    app.state.references = OrganisationReferences(database.pool)
     app.state.authoring = Lane("authoring", most=MOST_CHECKS, most_of_one=MOST_CHECKS_OF_ONE)
     stack.callback(app.state.authoring.close)
     app.state.reading = Lane("reading", most=MOST_READ, most_of_one=MOST_READ_OF_ONE)

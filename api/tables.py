@@ -23,8 +23,10 @@ from api.erasure.tables import ErasureBackupRow, ErasureCertificateRow, ErasureR
 from api.goals.tables import GoalRow, RatingRow
 from api.imports.tables import ImportChunkRow, ImportFaultRow, ImportRow
 from api.organisations.tables import OrganisationKeyRow, OrganisationRow
+from api.pages.tables import PageSessionRow
 from api.protocols.tables import EpisodeProtocolRow, ProtocolRow, ProtocolVersionRow, SlotRow
 from api.records.tables import AuditEventRow, OutboxRow
+from api.references.tables import ReferenceRow, ReferenceUseRow
 from api.rescoring.tables import RescoredRow, RescoringEffectRow, RescoringRow
 from api.responses.tables import AlertRow, IdempotencyKeyRow, ResponseRow, ScoreRow, SupersededRow
 from api.webhooks.tables import WebhookDeliveryRow, WebhookRow
@@ -66,9 +68,12 @@ __all__ = [
     "OwnInstrumentRetirementRow",
     "OwnInstrumentRow",
     "Owned",
+    "PageSessionRow",
     "ProtocolRow",
     "ProtocolVersionRow",
     "RatingRow",
+    "ReferenceRow",
+    "ReferenceUseRow",
     "RescoredRow",
     "RescoringEffectRow",
     "RescoringRow",
@@ -152,8 +157,11 @@ SHARED: Final = frozenset(
         "organisation_key",
         "own_instrument",
         "own_instrument_retirement",
+        "page_session",
         "protocol",
         "protocol_version",
+        "reference_set",  # parameters and counts of enough persons, none of them a client's own
+        "reference_use",
         "rescoring",
         "rescoring_effect",
         "webhook",

@@ -302,6 +302,51 @@ async def make_protocol_rows(
     return row_id
 
 
+async def make_reference(connection: asyncpg.Connection, organisation_id: uuid.UUID, **changes: Any) -> uuid.UUID:
+    """A reference in use, and since when, over any connection that may; its id."""
+    row: dict[str, Any] = {
+        "organisation_id": organisation_id,
+        "id": new_id(),
+        "instrument": "lamp-3",
+        "instrument_version": 1,
+        "variant": "default",
+        "scale": "total",
+        "number": 1,
+        "origin": "parameters",
+        "source": "invented",
+        "evidence": "memory",
+        "requested_by": "admin-1",
+        "created_at": NOON,
+        "state": "ready",
+        "active": True,
+        "persons": 400,
+        "observations": 2400,
+        "horizon": 20.0,
+        "model": json.dumps(
+            {
+                "intercept": 6.0,
+                "slope": 0.2,
+                "fixed_covariance": [[0.01, 0.0], [0.0, 0.0001]],
+                "random_covariance": [[4.0, 0.0], [0.0, 0.01]],
+                "residual_variance": 1.0,
+            }
+        ),
+    } | changes
+    names = ", ".join(row)
+    places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        await connection.execute(f"insert into reference_set ({names}) values ({places})", *row.values())  # noqa: S608  - names from tests
+        await connection.execute(
+            "insert into reference_use values ($1, $2, $3, 'activated', now(), 'admin-1')",
+            organisation_id,
+            new_id(),
+            row["id"],
+        )
+    reference_id: uuid.UUID = row["id"]
+    return reference_id
+
+
 async def make_rescoring(
     connection: asyncpg.Connection, organisation_id: uuid.UUID, response_id: uuid.UUID | None = None, **changes: Any
 ) -> uuid.UUID:

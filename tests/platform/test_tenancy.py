@@ -30,6 +30,7 @@ from tests.factories import (
     make_own_rows,
     make_protocol_rows,
     make_recording,
+    make_reference,
     make_rescoring,
     make_webhook,
     make_wording,
@@ -61,6 +62,7 @@ APPEND_ONLY = (
     "goal_rating",
     "assignment_completion",
     "protocol_version",
+    "reference_use",
 )
 
 FAULTS = """
@@ -152,6 +154,7 @@ async def fill(opened: Database, service: asyncpg.Connection, tenant: Tenant) ->
     await make_audit_rows(service, tenant.id, client_id)
     await make_care_rows(service, tenant.id, client_id)
     await make_rescoring(service, tenant.id)
+    await make_reference(service, tenant.id)
     await make_kept_rows(service, tenant.id, client_id)
     await make_erasure(service, tenant.id)
     return client_id
