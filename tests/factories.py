@@ -396,6 +396,22 @@ async def make_kept_rows(connection: asyncpg.Connection, organisation_id: uuid.U
         )
 
 
+async def make_page_session(connection: asyncpg.Connection, organisation_id: uuid.UUID) -> uuid.UUID:
+    """Somebody who is signed in to the pages, over any connection that may; the session's id."""
+    session_id = new_id()
+    async with connection.transaction():
+        await connection.execute("select set_config('fathomline.organisation_id', $1, true)", str(organisation_id))
+        await connection.execute(
+            "insert into page_session (organisation_id, secret_hash, id, subject, role, started_at, seen_at, ends_at)"
+            " values ($1, $2, $3, 'tester', 'clinician', $4, $4, $4::timestamptz + interval '1 hour')",
+            organisation_id,
+            session_id.bytes * 2,
+            session_id,
+            NOON,
+        )
+    return session_id
+
+
 async def make_erasure(
     connection: asyncpg.Connection, organisation_id: uuid.UUID, client_id: uuid.UUID | None = None
 ) -> uuid.UUID:

@@ -30,9 +30,10 @@ _SUM_MODULUS: Final = 1 << (8 * SUM_BYTES)
 ELSEWHERE: Final = {"client": frozenset({"key_wrapped"})}
 """Columns that are in no backup, by table: clients' keys are in the key file alone."""
 
-UNDER_WAY: Final = {"import_chunk": None, "import_run": frozenset({"key_wrapped"})}
+UNDER_WAY: Final = {"import_chunk": None, "import_run": frozenset({"key_wrapped"}), "page_session": None}
 """What is there only while work is under way, and in no backup: tables (None), or columns of them. A file that waits to
-be imported may hold what is erased before it is; an import whose file is not there is told as interrupted."""
+be imported may hold what is erased before it is; an import whose file is not there is told as interrupted. Who has
+signed out must not be signed in again by a restoration."""
 
 UNDER_MASTER_KEY: Final = {
     table: frozenset(one.column for one in WRAPPED if one.table == table)

@@ -35,6 +35,7 @@ LEFT_OUT: Final[dict[str, str]] = {
     "import_run": "work of this installation; the responses that it wrote are carried",
     "import_chunk": "what was sent for that work",
     "import_fault": "what was wrong with it",
+    "page_session": "who is signed in to the pages of this installation",
     "outbox": "messages of this installation; sent again by another they would come twice",
     "webhook": "an endpoint's secret is shared between its receiver and this installation",
     "webhook_delivery": "what became of messages of this installation",

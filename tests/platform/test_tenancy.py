@@ -28,6 +28,7 @@ from tests.factories import (
     make_import,
     make_kept_rows,
     make_own_rows,
+    make_page_session,
     make_protocol_rows,
     make_recording,
     make_reference,
@@ -156,6 +157,7 @@ async def fill(opened: Database, service: asyncpg.Connection, tenant: Tenant) ->
     await make_rescoring(service, tenant.id)
     await make_reference(service, tenant.id)
     await make_kept_rows(service, tenant.id, client_id)
+    await make_page_session(service, tenant.id)
     await make_erasure(service, tenant.id)
     return client_id
 
