@@ -6,13 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import catalogue, due, imports, recording, report, scoring
+from benchmarks import catalogue, change, due, imports, recording, report, scoring
 from benchmarks.report import Outcome
 
 BENCHMARKS = {
     "many-definitions": catalogue.many_definitions,
     "score": scoring.score_one,
     "score-frame": scoring.score_many,
+    "change": change.change_of_pairs,
     "import": imports.import_responses,
     "record-response": recording.record_response,
     "stored-responses": recording.stored_responses,

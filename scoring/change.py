@@ -20,6 +20,7 @@ import numpy.typing as npt
 from scipy import special
 
 from scoring.cutoffs import (
+    Bools,
     Floats,
     HigherIs,
     NotComputable,
@@ -247,14 +248,38 @@ def change_category(
     before, after = paired(pre, post)
     before, after, index = np.broadcast_arrays(before, after, np.asarray(rci, np.float64))
     improved, worse = sign * index > critical, sign * index < -critical
-    category: Categories = np.empty(index.shape, dtype=object)
+    crossed = None
+    if cutoff is not None:
+        crossed = (
+            is_clinical(before, cutoff, higher_is=higher_is, on_cutoff=on_cutoff),
+            is_functional(after, cutoff, higher_is=higher_is, on_cutoff=on_cutoff),
+        )
+    return joint_category(improved, worse, crossed, missing=np.isnan(before) | np.isnan(after) | np.isnan(index))
+
+
+def joint_category(improved: Bools, worse: Bools, crossed: tuple[Bools, Bools] | None, *, missing: Bools) -> Categories:
+    """The category from what is known of each person.
+
+    Parameters
+    ----------
+    improved, worse
+        Who changed reliably, to the better and to the worse.
+    crossed
+        Who began on the clinical side, and who ended on the functional one; None: by reliable change alone.
+    missing
+        Who has no category.
+
+    >>> yes, no = np.array([True]), np.array([False])
+    >>> joint_category(yes, no, (yes, yes), missing=no).tolist()
+    [<ChangeCategory.RECOVERED: 'recovered'>]
+    """
+    category: Categories = np.empty(improved.shape, dtype=object)
     category.fill(ChangeCategory.UNCHANGED)  # np.full would turn the member into a plain string
     category[improved] = ChangeCategory.IMPROVED
     category[worse] = ChangeCategory.DETERIORATED
-    if cutoff is not None:
-        began_clinical = is_clinical(before, cutoff, higher_is=higher_is, on_cutoff=on_cutoff)
-        ends_functional = is_functional(after, cutoff, higher_is=higher_is, on_cutoff=on_cutoff)
+    if crossed is not None:
+        began_clinical, ends_functional = crossed
         category[improved & began_clinical & ends_functional] = ChangeCategory.RECOVERED
         category[worse & ~began_clinical & ~ends_functional] = ChangeCategory.HARMED
-    category[np.isnan(before) | np.isnan(after) | np.isnan(index)] = None
+    category[missing] = None
     return category

@@ -29,7 +29,7 @@ from scoring.change import (
     reliable_change_index,
     standard_error_of_measurement,
 )
-from scoring.cutoffs import Floats, NotComputable, finite, spread
+from scoring.cutoffs import Floats, NotComputable, finite, scores, spread
 
 Method = Literal[
     "jacobson-truax",
@@ -222,6 +222,33 @@ def hageman_arrindell(
     error = math.sqrt(2 * r_dd) * standard_error_of_measurement(sd_pre, reliability)
     numerator = (after - before) * r_dd + (m2 - m1) * (1 - r_dd)
     return in_errors(numerator, error, _size(before, after, m1, m2))
+
+
+def functional_index(
+    post: npt.ArrayLike, cutoff: float, *, reliability: float, sd_pre: float, mean_post: float, sd_post: float
+) -> Floats:
+    """``(M2 + (x2 - M2) R_22 - cutoff) / (sqrt(R_22) SEM)``: how far beyond a cutoff the true score afterwards lies.
+
+    Hageman and Arrindell count a person as functional where this, with the sign of better, exceeds the one-sided
+    critical value. ``cutoff`` is one from error-free standard deviations (:func:`scoring.cutoffs.error_free_sd`).
+
+    Raises
+    ------
+    NotComputable
+        ``no-spread`` where an SD is 0; ``error-exceeds-spread`` where the scores afterwards vary no more than
+        measurement error would make them.
+
+    >>> functional_index([10.0], 14.0, reliability=0.8, sd_pre=5, mean_post=15, sd_post=6).round(4)
+    array([-1.5931])
+    """
+    after = scores(post, "post")
+    s1, s2, mean = _deviation(sd_pre, "sd_pre"), _deviation(sd_post, "sd_post"), finite(mean_post, "mean_post")
+    error = standard_error_of_measurement(s1, reliability)
+    if error >= s2:
+        raise NotComputable("error-exceeds-spread", "the scores after vary no more than measurement error would")
+    r_22 = 1 - (error / s2) ** 2
+    limit = finite(cutoff, "cutoff")
+    return in_errors(mean + (after - mean) * r_22 - limit, math.sqrt(r_22) * error, _size(after, after, mean, limit))
 
 
 def change_index(

@@ -23,6 +23,7 @@ COMMANDS = {
     "token": "token",
     "demo": "demo",
     "score": "score",
+    "change": "change",
     "instruments": "instruments",
     "import": "imports",
     "import-instrument": "own",

@@ -19,10 +19,13 @@ _SPACE = " \t\r\n"
 
 
 class JsonLines:
-    """Lines of objects, read in chunks. ``fixed``: members that are no items must all occur in the first chunk."""
+    """Lines of objects, read in chunks. ``fixed``: members that pass through must all occur in the first chunk.
 
-    def __init__(self, path: Path, items: Sequence[str], *, fixed: bool) -> None:
-        self.path, self.items, self.fixed = path, frozenset(items), fixed
+    ``keep``: items pass through too, beside being read.
+    """
+
+    def __init__(self, path: Path, items: Sequence[str], *, fixed: bool, keep: bool = False) -> None:
+        self.path, self.items, self.fixed, self.keep = path, frozenset(items), fixed, keep
         self._decode = json.JSONDecoder(parse_constant=_no_constant)
 
     def chunks(self, raw: BinaryIO) -> Iterator[Chunk]:
@@ -86,7 +89,7 @@ class JsonLines:
         return row
 
     def _others(self, rows: list[dict[str, Any]], lines: list[int], before: list[str] | None) -> list[str]:
-        found = dict.fromkeys(name for row in rows for name in row if name not in self.items)
+        found = dict.fromkeys(name for row in rows for name in row if self.keep or name not in self.items)
         if before is None or not self.fixed:
             return list(found)
         new = next((name for name in found if name not in before), None)
@@ -99,16 +102,17 @@ class JsonLines:
     def _chunk(self, rows: list[dict[str, Any]], lines: list[int], others: list[str], done: int) -> Chunk:
         given = dict.fromkeys(name for row in rows for name in row if name in self.items)
         answers = {name: _column([row.get(name) for row in rows]) for name in given}
-        return Chunk(
-            done + 1,
-            pd.DataFrame(answers, index=range(len(rows))),
-            {name: [row.get(name) for row in rows] for name in others},
-            lines,
-        )
+        kept: dict[str, Any] = {name: [row.get(name) for row in rows] for name in others}
+        for name in self.items.intersection(others):  # read as they are: a null is there, other than what is absent
+            kept[name] = [_NULL if row.get(name, _NULL) is None else row.get(name) for row in rows]
+        return Chunk(done + 1, pd.DataFrame(answers, index=range(len(rows))), kept, lines)
 
 
 class JsonText(bytes):
     """The JSON text of a value that is no string."""
+
+
+_NULL = JsonText(b"null")
 
 
 def _column(cells: list[Any]) -> pd.Series[Any]:

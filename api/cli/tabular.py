@@ -97,10 +97,22 @@ def code_of_text(text: str) -> str:
 
 
 class Reader:
-    """A file of answers, chunk by chunk. ``done`` and ``size`` tell how far it is, in bytes or rows."""
+    """A file of answers, chunk by chunk. ``done`` and ``size`` tell how far it is, in bytes or rows.
 
-    def __init__(self, path: Path, items: Sequence[str], *, fixed: bool = True) -> None:
-        self.path, self.items, self.fixed = path, frozenset(items), fixed
+    ``keep``: items pass through too, beside being read. ``numbers``: how the texts of CSV become numbers.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        items: Sequence[str],
+        *,
+        fixed: bool = True,
+        keep: bool = False,
+        numbers: type[Numbers] | None = None,
+    ) -> None:
+        self.path, self.items, self.fixed, self.keep = path, frozenset(items), fixed, keep
+        self._numbers = numbers or Numbers
         self.given: list[str] = []
         """Items that the file has a column for."""
         self.others: list[str] = []
@@ -146,7 +158,7 @@ class Reader:
         if twice:
             raise UnusableInput(f"{self.path}: two columns are named {twice[0]!r}; give each a name of its own")
         self.given = [name for name in bare if name in self.items]
-        self.others = [name for name in bare if name not in self.items]
+        self.others = [name for name in bare if self.keep or name not in self.items]
 
     def _csv(self, raw: BinaryIO) -> Iterator[Chunk]:
         text = TextIOWrapper(raw, encoding="utf-8-sig", newline="")
@@ -157,7 +169,7 @@ class Reader:
                 raise UnusableInput(f"{self.path}: the file is empty; its first line must name the columns")
             self._columns(header)
             places = {name.strip() if name.strip() in self.items else name: n for n, name in enumerate(header)}
-            width, numbers = len(header), Numbers()
+            width, numbers = len(header), self._numbers()
             rows: list[list[str]] = []
             lines: list[int] = []
             before = reader.line_num
@@ -207,7 +219,7 @@ class Reader:
     def _ndjson(self, raw: BinaryIO) -> Iterator[Chunk]:
         from api.cli.jsonlines import JsonLines
 
-        for chunk in JsonLines(self.path, sorted(self.items), fixed=self.fixed).chunks(raw):
+        for chunk in JsonLines(self.path, sorted(self.items), fixed=self.fixed, keep=self.keep).chunks(raw):
             if chunk.first_row == 1:
                 self.given, self.others = list(chunk.answers.columns), list(chunk.others)
             self._rows_done = chunk.first_row - 1 + len(chunk.answers)
