@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 from api.charts.style import BOLD_LINE, CLINICAL_IS, EDGE, INK, LARGE, LINE, SMALL, Spec
 from api.charts.text import lines, room, spread
+from instruments.parts import BandSet
+from scoring.phrases import Language
 from scoring.progress import Progress
-from scoring.progress_words import headline, number, unchecked
+from scoring.progress_words import headline, unchecked
 from scoring.reliable import Unavailable
 
 _MOVED = 3
@@ -20,8 +22,8 @@ class Label(NamedTuple):
 
     at: float
     text: list[str]
-    kind: Literal["line", "verdict", "remark"] = "line"
-    """Of a line in the plot, the verdict, or a remark on the verdict."""
+    kind: Literal["line", "range", "verdict", "remark"] = "line"
+    """Of a line in the plot, a range between two, the verdict, or a remark on the verdict."""
 
     @property
     def verdict(self) -> bool:
@@ -39,38 +41,54 @@ class Label(NamedTuple):
         return LARGE if self.verdict else SMALL
 
 
-def labels(progress: Progress, pixel: Callable[[float], float], *, width: int) -> list[Label]:
-    """The labels of a series; ``pixel`` tells where a score is drawn."""
+def labels(
+    progress: Progress,
+    pixel: Callable[[float], float],
+    language: Language,
+    *,
+    width: int,
+    bands: BandSet | None = None,
+    course: Sequence[Mapping[str, Any]] = (),
+) -> list[Label]:
+    """The labels of a series; ``pixel`` tells where a score is drawn, ``course`` is what was expected."""
     found: list[Label] = []
     figures, band, last = progress.figures, progress.band, progress.last
+    say, number, roomy = language.say, language.number, width >= 480
     if band is not None:
         up_is_better = figures.higher_is == "better"
         upper, lower = ("better", "worse") if up_is_better else ("worse", "better")
         above, below = (band.can_improve, band.can_worsen)[:: 1 if up_is_better else -1]
         if above:
-            found.append(Label(pixel(band.high), [f"reliably {upper} > {number(band.high)}"]))
+            found.append(Label(pixel(band.high), [say(f"chart.reliably-{upper}", sign=">", value=number(band.high))]))
         if below:
-            found.append(Label(pixel(band.low), [f"reliably {lower} < {number(band.low)}"]))
+            found.append(Label(pixel(band.low), [say(f"chart.reliably-{lower}", sign="<", value=number(band.low))]))
     if (cutoff := figures.deciding) is not None:
         sign = CLINICAL_IS[cutoff.clinical_side]
-        found.append(Label(pixel(cutoff.value), [f"clinical {sign} {number(cutoff.value)}"]))
+        found.append(Label(pixel(cutoff.value), [say("chart.clinical", sign=sign, value=number(cutoff.value))]))
+    for one in () if bands is None else bands.bands:
+        found.append(Label(pixel(float(one.min + one.max) / 2), [one.label], "range"))
+    if course:
+        within = [min(max(course[-1][edge], figures.minimum), figures.maximum) for edge in ("low_80", "high_80")]
+        found.append(Label(pixel(sum(within) / 2), [say("chart.expected")], "range"))
     if last is not None and last["value"] is not None:
-        at, words = pixel(last["value"]), headline(progress)
-        wrapped = lines(words, width=140 if width >= 480 else 90, size=LARGE)
+        at, words = pixel(last["value"]), headline(progress, language)
+        wrapped = lines(words, width=140 if roomy else 90, size=LARGE)
         found.append(Label(at, [number(last["value"]), *filter(None, wrapped)], "verdict"))
-        if remark := _remark(progress):
+        if remark := _remark(progress, language):
             found.append(Label(at, [remark], "remark"))
-    return found
+    if roomy:
+        return found
+    return [one if one.verdict else one._replace(text=lines(one.text[0], width=85, size=SMALL)) for one in found]
 
 
-def _remark(progress: Progress) -> str:
+def _remark(progress: Progress, language: Language) -> str:
     """What a verdict, or the lack of one, must not be read without."""
     change = progress.from_baseline
     if isinstance(change, Unavailable) or change.direction is None:
         return ""
     if change.category is None:
-        return "error unknown"
-    return "figures unchecked" if unchecked(progress) else ""
+        return language.say("chart.error-unknown")
+    return language.say("chart.unchecked") if unchecked(progress) else ""
 
 
 def width_of(found: Sequence[Label]) -> float:

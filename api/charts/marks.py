@@ -5,21 +5,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
+from typing import Any, Final, NamedTuple
 
-from api.charts.style import BAND, EDGE, INK, PAPER, QUIET, Spec
+from api.charts.style import BAND, EDGE, EXPECTED, INK, PAPER, QUIET, Spec
+from instruments.parts import BandSet
 from scoring.progress import Band, Point
 
 _CROSS: Spec = {"type": "point", "shape": "cross", "angle": 45, "size": 70, "filled": False, "strokeWidth": 1.1}
 _POINT: Spec = {"type": "point", "filled": True, "opacity": 1, "stroke": PAPER}
 
 
-def stamp(point: Point) -> int:
+class Session(NamedTuple):
+    """An appointment that was kept."""
+
+    held_at: datetime
+    modality: str | None
+    """`in-person`, `telehealth`, `hybrid`; None where it was not said."""
+
+
+def moment(at: datetime) -> int:
     """Milliseconds since 1970, the time of Vega."""
-    return round(point["answered_at"].timestamp() * 1000)
+    return round(at.timestamp() * 1000)
+
+
+def stamp(point: Point) -> int:
+    """The same of a measurement."""
+    return moment(point["answered_at"])
 
 
 def placed(point: Point) -> Spec:
@@ -52,6 +67,47 @@ def cutoff(value: float | None, *, y: Spec) -> Iterator[Spec]:
             "mark": {"type": "rule", "color": INK, "strokeDash": [6, 4], "strokeWidth": 1.3},
             "encoding": {"y": y},
         }
+
+
+def severity(bands: BandSet | None, *, y: Spec) -> Iterator[Spec]:
+    """A thin line where one band of severity ends and the next begins."""
+    if bands is not None:
+        yield {
+            "data": {"values": [{"value": float(band.min)} for band in bands.bands[1:]]},
+            "mark": {"type": "rule", "color": EDGE, "strokeWidth": 0.6},
+            "encoding": {"y": y},
+        }
+
+
+def expected(course: Sequence[Mapping[str, Any]], *, low: float, high: float, x: Spec, y: Spec) -> Iterator[Spec]:
+    """The edges of what was expected, dash-dotted, within the ends of the scale."""
+    for edge in ("low_80", "high_80"):
+        values = [{"at": moment(point["answered_at"]), "value": min(max(point[edge], low), high)} for point in course]
+        yield {
+            "data": {"values": values},
+            "mark": {"type": "line", "color": EXPECTED, "strokeWidth": 1.2, "strokeDash": [7, 3, 1, 3]},
+            "encoding": {"x": x, "y": y},
+        }
+
+
+_SHAPES: Final[dict[str | None, tuple[Spec, ...]]] = {
+    "in-person": ({"type": "tick", "orient": "vertical", "size": 11, "thickness": 2, "color": INK},),
+    "telehealth": ({"type": "point", "shape": "diamond", "size": 55, "filled": False, "strokeWidth": 1.3},),
+    None: ({"type": "point", "shape": "circle", "size": 40, "filled": False, "strokeWidth": 1.1},),
+}
+_SHAPE_OF: Final = {**_SHAPES, "hybrid": (*_SHAPES["telehealth"], *_SHAPES["in-person"])}
+
+
+def sessions(held: Sequence[Session], *, x: Spec, below: float) -> Iterator[Spec]:
+    """Appointments, at the pixel ``below`` the plot: how they were held is told by shape."""
+    for modality, shapes in _SHAPE_OF.items():
+        values = [{"at": moment(one.held_at)} for one in held if one.modality == modality]
+        for shape in shapes if values else ():
+            yield {
+                "data": {"values": values},
+                "mark": {"opacity": 1, "color": INK, **shape},
+                "encoding": {"x": x, "y": {"value": below}},
+            }
 
 
 def gaps(used: Sequence[Point]) -> list[bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import os
 import sys
@@ -17,11 +18,18 @@ import orjson
 from api.problems import ServiceUnavailable
 
 MOST_KEPT: Final = 256
-"""Pictures kept, of about 15 kB each. They hold dates and scores, as the answers that they were sent in did."""
+"""Pictures kept, an SVG of about 15 kB. They hold dates and scores, as the answers that they were sent in did."""
+MOST_BYTES: Final = 32 * 1024 * 1024
+"""Of all that are kept."""
+MOST_WAITING: Final = 64
+"""Pictures being drawn or waiting for it; further ones are refused at once."""
 LONGEST: Final = 20.0
 """Seconds for one picture; the first waits for the other process to start."""
-LARGEST: Final = 16 * 1024 * 1024
-"""Bytes of one picture."""
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes of one picture, as the other process sends it."""
+
+SCREEN: Final = 72
+"""Pixels per inch at which a picture has the pixels that it was laid out in."""
 
 COMMAND: Final = (sys.executable, "-m", "api.charts.draw")
 _PASSED_ON: Final = ("PATH", "PYTHONPATH", "HOME", "LANG", "SYSTEMROOT")
@@ -39,12 +47,20 @@ class Renderer:
     """
 
     def __init__(
-        self, *, most_kept: int = MOST_KEPT, longest: float = LONGEST, command: Sequence[str] = COMMAND
+        self,
+        *,
+        most_kept: int = MOST_KEPT,
+        most_bytes: int = MOST_BYTES,
+        most_waiting: int = MOST_WAITING,
+        longest: float = LONGEST,
+        command: Sequence[str] = COMMAND,
     ) -> None:
-        self._most_kept = most_kept
+        self._most_kept, self._most_bytes, self._most_waiting = most_kept, most_bytes, most_waiting
         self._longest = longest
         self._command = tuple(command)
-        self._kept: OrderedDict[bytes, str] = OrderedDict()
+        self._kept: OrderedDict[bytes, str | bytes] = OrderedDict()
+        self._size = 0
+        self._waiting = 0
         self._turn = asyncio.Lock()
         self._process: Process | None = None
 
@@ -63,30 +79,57 @@ class Renderer:
         Raises
         ------
         ServiceUnavailable
-            It took too long, or the other process cannot be kept alive.
+            It took too long, too many wait, or the other process cannot be kept alive.
         DrawingFailed
             It is not a specification that can be drawn.
         """
-        text = orjson.dumps(spec)
+        return str(await self._picture({"form": "svg", "spec": spec}))
+
+    async def png(self, spec: dict[str, Any], *, ppi: int = SCREEN) -> bytes:
+        """The same as pixels, ``ppi`` to the inch: at 72 as many as it was laid out in. Raises as above."""
+        return self._bytes(await self._picture({"form": "png", "spec": spec, "ppi": ppi}))
+
+    async def pdf(self, spec: dict[str, Any]) -> bytes:
+        """The same on a page of its own size. Raises as above."""
+        return self._bytes(await self._picture({"form": "pdf", "spec": spec}))
+
+    @staticmethod
+    def _bytes(found: str | bytes) -> bytes:
+        return found if isinstance(found, bytes) else found.encode()
+
+    async def _picture(self, task: dict[str, Any]) -> str | bytes:
+        text = orjson.dumps(task)
         key = hashlib.sha256(text).digest()
         kept = self._kept.get(key)
         if kept is None:
+            if self._waiting >= self._most_waiting:
+                raise ServiceUnavailable("Too many pictures are waiting to be drawn.", retry_after=2)
+            self._waiting += 1
             # Shielded: a caller that hangs up midway would leave an answer in the pipe, for the next to take as theirs.
             return await asyncio.shield(asyncio.ensure_future(self._draw(key, text)))
         self._kept.move_to_end(key)
         return kept
 
-    async def _draw(self, key: bytes, text: bytes) -> str:
-        async with self._turn:
-            if (kept := self._kept.get(key)) is not None:
-                return kept  # drawn for another request while this one waited
-            answer = await self._ask(text)
-        if "svg" not in answer:
-            raise DrawingFailed(f"the picture could not be drawn: {answer.get('error')}")
-        drawn = self._kept[key] = str(answer["svg"])
-        if len(self._kept) > self._most_kept:
-            self._kept.popitem(last=False)
+    async def _draw(self, key: bytes, text: bytes) -> str | bytes:
+        try:
+            async with self._turn:
+                if (kept := self._kept.get(key)) is not None:
+                    return kept  # drawn for another request while this one waited
+                answer = await self._ask(text)
+        finally:
+            self._waiting -= 1
+        if "error" in answer:
+            raise DrawingFailed(f"the picture could not be drawn: {answer['error']}")
+        drawn = str(answer["text"]) if "text" in answer else base64.b64decode(answer["bytes"])
+        self._keep(key, drawn)
         return drawn
+
+    def _keep(self, key: bytes, drawn: str | bytes) -> None:
+        self._kept[key] = drawn
+        self._size += len(drawn)
+        while len(self._kept) > self._most_kept or self._size > self._most_bytes:
+            _, gone = self._kept.popitem(last=False)
+            self._size -= len(gone)
 
     async def _ask(self, text: bytes) -> dict[str, Any]:
         """The answer of the other process; once more where that one has died since it was last asked."""

@@ -8,42 +8,89 @@ The specification holds dates and scores, and no id of anybody or anything.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from api.charts import marks
 from api.charts.labels import label_layers, labels, width_of
-from api.charts.style import COMPUTED_IS, CONFIG, PAPER, PARAMETERS_ARE, PUBLISHED_IS, QUIET, SCHEMA, Spec, verdict
-from api.charts.text import lines, ticks
+from api.charts.marks import Session
+from api.charts.notes import notes, wrapped
+from api.charts.style import NARROWEST, QUIET, USUAL, WIDEST, Spec, enlarged, finished, laid_out, verdict
+from api.charts.text import day_ticks, lines, ticks
+from instruments.parts import BandSet
+from scoring.phrases import ENGLISH, Language
 from scoring.progress import Change, Progress
-from scoring.progress_figures import ProgressCutoff
-from scoring.progress_words import amended, day, direction, left_out, number, summary
-from scoring.reliable import PublishedChange, ReliableChange, Unavailable
+from scoring.progress_words import direction, expectation, summary
 
-NARROWEST, WIDEST, USUAL = 320, 1600, 640
+__all__ = ["NARROWEST", "USUAL", "WIDEST", "Session", "series_chart"]
 
 _DAY: Final = 86_400_000
 _STRIP: Final = 18
-"""Pixels between plot and axis for measurements that have no score."""
+"""Pixels of a strip between plot and axis: for measurements that have no score, and for sessions."""
 
 
-def series_chart(progress: Progress, *, width: int = USUAL, as_of: datetime | None = None) -> Spec:
+def series_chart(
+    progress: Progress,
+    *,
+    width: int = USUAL,
+    as_of: datetime | None = None,
+    theme: str = "light",
+    language: Language = ENGLISH,
+    expected: Mapping[str, Any] | None = None,
+    sessions: Sequence[Session] = (),
+) -> Spec:
     """The specification, ``width`` pixels wide with its labels (about: text is measured by the renderer).
 
-    ``as_of`` is the time by which the measurements were known, where that is not now.
+    Parameters
+    ----------
+    as_of
+        The time by which the measurements were known, where that is not now.
+    theme
+        One of :data:`api.charts.style.THEMES`.
+    expected
+        The member of that name of a series' document; drawn where it is available.
+    sessions
+        Appointments that were kept.
 
-    The same progress gives the same specification.
+    The same input gives the same specification.
     """
-    return _Chart(progress, width, as_of).spec()
+    drawn, times = laid_out(width)
+    chart = _Chart(progress, drawn, as_of, language, expected, sessions)
+    return enlarged(chart.spec(theme), times)
+
+
+def severity_bands(progress: Progress) -> BandSet | None:
+    """The bands of severity of a series; None where it has a cutoff, which says more, or has no bands."""
+    if progress.figures.deciding is not None:
+        return None
+    for found in progress.instrument.bands:
+        holds = not found.variants or progress.variant in found.variants
+        if found.scale == progress.figures.scale.id and found.default and holds:
+            return found
+    return None
 
 
 class _Chart:
-    def __init__(self, progress: Progress, width: int, as_of: datetime | None) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        width: int,
+        as_of: datetime | None,
+        language: Language,
+        expected: Mapping[str, Any] | None,
+        sessions: Sequence[Session],
+    ) -> None:
         self.progress = progress
         self.as_of = as_of
+        self.language = language
         self.figures = progress.figures
         self.width = width
         self.height = 220 if width >= 480 else 200
+        self.sessions = [one for one in sessions if as_of is None or one.held_at <= as_of]
+        self.expected = expected if expected is not None and expected.get("available") else None
+        self.course = [] if self.expected is None else list(self.expected["points"])
+        self.bands = severity_bands(progress)
         self._moments = [marks.stamp(p) for p in progress.points]
         self.used = [p for p in progress.points if p["used"]]
         self.unused = [p for p in progress.points if not p["used"] and p["value"] is not None]
@@ -54,7 +101,7 @@ class _Chart:
             if isinstance(change, Change)
             else verdict(None, rose=False)
         )
-        self.labels = labels(progress, self._pixel, width=width)
+        self.labels = labels(progress, self._pixel, language, width=width, bands=self.bands, course=self.course)
         beside = width_of(self.labels)
         self.plot = round(width - 62 - (beside + 10 if beside else 0))
         self.crowded = len(self.used) * 12 > self.plot
@@ -65,23 +112,18 @@ class _Chart:
             "scale": {"domain": [self.figures.minimum, self.figures.maximum], "nice": False, "zero": False},
         }
 
-    def spec(self) -> Spec:
+    def spec(self, theme: str) -> Spec:
         instrument, scale = self.progress.instrument, self.figures.scale
         text_width = self.width - 16
-        return {
-            "$schema": SCHEMA,
-            "description": summary(self.progress),
-            "title": {
-                "text": lines(f"{instrument.name}: {scale.name}", width=text_width, size=15),
-                "subtitle": lines(summary(self.progress), width=text_width, size=12),
-            },
-            "width": self.plot,
-            "height": self.height,
-            "padding": 8,
-            "background": PAPER,
-            "layer": self._layers(),
-            "config": CONFIG,
-        }
+        said = f"{summary(self.progress, self.language)} {expectation(self.expected, self.language)}".strip()
+        return finished(
+            {"width": self.plot, "height": self.height, "layer": self._layers()},
+            title=lines(f"{instrument.name}: {scale.name}", width=text_width, size=15),
+            said=lines(said, width=text_width, size=12),
+            description=said,
+            theme=theme,
+            language=self.language,
+        )
 
     def _layers(self) -> list[Spec]:
         x, y, cutoff = self.x, self.y, self.figures.deciding
@@ -89,8 +131,11 @@ class _Chart:
             self._frame(),
             *marks.band(self.progress.band, up_is_better=self.figures.higher_is == "better", y=y),
             *marks.cutoff(None if cutoff is None else cutoff.value, y=y),
+            *marks.severity(self.bands, y=y),
+            *marks.expected(self.course, low=self.figures.minimum, high=self.figures.maximum, x=x, y=y),
             *marks.segments(self.used, x=x, y=y),
             *marks.left_out(self.unused, self.scoreless, x=x, y=y, below=self.height + _STRIP / 2),
+            *marks.sessions(self.sessions, x=x, below=self.height + _STRIP * (1.5 if self.scoreless else 0.5)),
             *marks.points(self.used, x=x, y=y, crowded=self.crowded),
             *marks.last(self.used, self.verdict, x=x, y=y),
             *marks.prorated(self.used, x=x, y=y, crowded=self.crowded),
@@ -104,33 +149,36 @@ class _Chart:
         return self.height * (1 - share)
 
     def _domain(self) -> list[int]:
-        """The time shown, in milliseconds: all measurements, with some air."""
-        first, last = (self._moments[0], self._moments[-1]) if self._moments else (0, 0)
+        """The time shown, in milliseconds: all measurements and sessions, with some air."""
+        shown = self._shown() or [0]
+        first, last = shown[0], shown[-1]
         air = max((last - first) * 3 // 100, 3 * _DAY)
         return [first - air, last + air]
 
+    def _shown(self) -> list[int]:
+        return sorted([*self._moments, *(marks.moment(one.held_at) for one in self.sessions)])
+
     def _frame(self) -> Spec:
         """Axes, carried by a mark that shows nothing, so that they are there without any measurement."""
-        low, high = self._domain()
-        dates = bool(self.progress.points)
-        short = high - low < 150 * _DAY
+        low = self._domain()[0]
+        dates = bool(self.progress.points or self.sessions)
+        shown = self._shown()
         x_axis = {
-            "title": self._notes(),
+            "title": wrapped(self._notes(), width=self.width),
             "titleAnchor": "start",
             "titleAlign": "left",
             "titleX": -40,
             "labels": dates,
             "ticks": dates,
-            "format": "%-d %b %Y" if short else "%b %Y",
-            "tickCount": max(2, self.plot // 110),
-            **({"values": [self._moments[0]]} if self._moments[:1] == self._moments[-1:] and dates else {}),
+            "format": "%x",
+            "values": day_ticks(shown, most=max(2, self.plot // 110)),
             "labelOverlap": True,
             "labelFlush": False,
-            "offset": _STRIP if self.scoreless else 0,
+            "offset": _STRIP * (bool(self.scoreless) + bool(self.sessions)),
         }
         y_axis = {
-            "title": {"better": "score: {} →", "worse": "← score: {}"}.get(self.figures.higher_is, "{}").format(
-                direction(self.progress)
+            "title": self.language.say(
+                f"chart.axis.{self.figures.higher_is}", direction=direction(self.progress, self.language)
             ),
             "values": (marks := ticks(self.figures.minimum, self.figures.maximum)),
             "tickCount": len(marks),  # the renderer would drop some of the values given, by a count of its own
@@ -143,38 +191,25 @@ class _Chart:
             "encoding": {"x": {**self.x, "axis": x_axis}, "y": {**self.y, "axis": y_axis}},
         }
 
-    def _notes(self) -> list[str]:
-        """What lines and marks mean, and which figures they rest on."""
-        notes = []
-        reliable, cutoff = self.figures.reliable_change, self.figures.deciding
-        if not isinstance(reliable, Unavailable) and self.progress.band is not None:
-            notes.append(
-                f"Band: no reliable change from the start, within {number(reliable.threshold)} points "
-                f"({_rests_on(reliable)})."
-            )
-        if cutoff is not None:
-            notes.append(f"Dashed line: cutoff {number(cutoff.value)} ({cutoff.meaning}; {_known(cutoff)}).")
-        if any(point["status"] == "prorated" for point in self.used):
-            notes.append("White centre: prorated, as some items are unanswered.")
-        if self.progress.left_out:
-            notes.append(f"×: not used for change: {left_out(self.progress)}.")
-        if amended(self.progress):
-            notes.append("Ring: amended after it was recorded.")
-        if self.as_of is not None:
-            notes.append(f"As known at {self.as_of:%H:%M} UTC on {day(self.as_of)}, without what came later.")
-        if any(marks.gaps(self.used)):
-            notes.append("Dotted: a long time without a measurement.")
-        return [line for note in notes for line in lines(note, width=self.width - 16, size=10)]
+    def _notes(self) -> Iterator[str]:
+        return notes(
+            self.progress,
+            self.used,
+            self.language,
+            as_of=self.as_of,
+            bands=self.bands,
+            expected=self.expected,
+            sessions=bool(self.sessions),
+        )
 
     def _message(self) -> list[Spec]:
         """In the middle of an empty plot: why it is empty."""
         if self.used:
             return []
+        text = self.language.say("chart.no-usable" if self.progress.points else "chart.no-measurement")
         return [
             {
-                "data": {
-                    "values": [{"text": "no usable measurement" if self.progress.points else "no measurement yet"}]
-                },
+                "data": {"values": [{"text": text}]},
                 "mark": {"type": "text", "fontSize": 14, "color": QUIET, "align": "center"},
                 "encoding": {
                     "x": {"value": self.plot / 2},
@@ -183,15 +218,3 @@ class _Chart:
                 },
             }
         ]
-
-
-def _known(cutoff: ProgressCutoff) -> str:
-    return (PUBLISHED_IS if cutoff.kind == "published" else COMPUTED_IS)[cutoff.evidence]
-
-
-def _rests_on(reliable: ReliableChange | PublishedChange) -> str:
-    """Which figures the band is drawn by, and how well they are known."""
-    known = PARAMETERS_ARE[reliable.given.evidence]
-    if isinstance(reliable, PublishedChange):
-        return f"published threshold; {known}"
-    return f"Jacobson-Truax, 95 %; SD {number(reliable.sd)}, reliability {number(reliable.reliability)}, {known}"

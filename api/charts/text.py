@@ -60,3 +60,16 @@ def ticks(low: float, high: float, *, about: int = 5) -> list[float]:
     step = next((unit * factor for factor in (1, 2, 5) if unit * factor >= rough * 0.8), unit * 10)
     inside = [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
     return [low, *(round(v, 10) for v in inside if low + step / 2 < v < high - step / 2), high]
+
+
+def day_ticks(moments: Sequence[int], *, most: int) -> list[int]:
+    """The first and the last of some times in order, and days evenly between them; in milliseconds.
+
+    >>> day_ticks([0, 5, 40 * 86_400_000], most=3)
+    [0, 1728000000, 3456000000]
+    """
+    if not moments:
+        return []
+    first, days = moments[0], (moments[-1] - moments[0]) / 86_400_000
+    steps = max(1, min(most - 1, math.floor(days)))
+    return list(dict.fromkeys(first + round(days * step / steps) * 86_400_000 for step in range(steps + 1)))

@@ -84,6 +84,16 @@ class Language:
         return [self._cldr.months["format"]["abbreviated"][number] for number in range(1, 13)]
 
     @cached_property
+    def day_pattern(self) -> str:
+        """How a day is written, as `strftime` says it.
+
+        >>> language("de").day_pattern
+        '%-d. %b %Y'
+        """
+        pattern = str(self._cldr.datetime_skeletons["yMMMd"].pattern)
+        return pattern.replace("MMM", "%b").replace("y", "%Y").replace("d", "%-d", 1)
+
+    @cached_property
     def _cldr(self) -> Any:
         from babel import Locale  # when somebody first needs it: it takes as long as the rest of this package
 

@@ -159,8 +159,8 @@ async def test_others_are_answered_meanwhile(renderer: Renderer) -> None:
 
 def test_program() -> None:
     """Lines in, lines out, and a fault is one of them."""
-    given = [orjson.dumps(spec(1.0)), b"{}", b"nonsense"]
+    given = [orjson.dumps({"form": "svg", "spec": spec(1.0)}), b"{}", b"nonsense"]
     ran = subprocess.run(render.COMMAND, input=b"\n".join(given), capture_output=True, check=True)
     assert ran.stderr == b""
     answers = [orjson.loads(line) for line in ran.stdout.splitlines()]
-    assert answers == [{"svg": svg(spec(1.0))}, {"error": "ValueError"}, {"error": "JSONDecodeError"}]
+    assert answers == [{"text": svg(spec(1.0))}, {"error": "KeyError"}, {"error": "JSONDecodeError"}]

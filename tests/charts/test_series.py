@@ -14,14 +14,16 @@ from xml.etree import ElementTree
 import pytest
 
 import instruments
+from api.charts import style
 from api.charts.draw import svg
 from api.charts.series import NARROWEST, WIDEST, series_chart
-from api.charts.style import BETTER, NEUTRAL, PAPER, WORSE
 from api.charts.text import spread, ticks
 from scoring.progress import Progress, progress
 from scoring.progress_words import summary
 from tests.scoring.test_progress import FSFI, PHQ_9, START, measured, series
 
+LIGHT = style.THEMES["light"]
+BETTER, NEUTRAL, PAPER, WORSE = (LIGHT[role] for role in (style.BETTER, style.NEUTRAL, style.PAPER, style.WORSE))
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -91,7 +93,7 @@ class TestSpecification:
     def test_can_be_drawn_without_a_warning(self, name: str, width: int, capfd: pytest.CaptureFixture[str]) -> None:
         drawn = ElementTree.fromstring(svg(series_chart(CASES[name], width=width)))  # noqa: S314  - our own
         assert capfd.readouterr() == ("", "")
-        assert 0.8 * width < float(drawn.attrib["width"]) <= width + 8
+        assert 0.8 * width < float(drawn.attrib["width"]) <= width * (1 + 8 / min(width, 1600))
 
     def test_same_input_same_output(self) -> None:
         first, second = (series_chart(fsfi(16.2, 19, 28.4)) for _ in range(2))
