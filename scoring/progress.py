@@ -55,6 +55,8 @@ class Measurement(NamedTuple):
     valid: bool
     amended: bool = False
     """Whether it was put right after it had been recorded."""
+    episode_id: str | None = None
+    """The course of therapy that it belongs to; None outside any."""
 
 
 class Point(TypedDict):
@@ -70,6 +72,7 @@ class Point(TypedDict):
     value: float | None
     status: str
     amended: bool
+    episode_id: str | None
     used: bool
     reason: Reason | None
     change: float | None
@@ -355,6 +358,7 @@ def _points(ordered: Sequence[Measurement], reasons: Sequence[Reason | None], ro
                 "value": m.value,
                 "status": m.status,
                 "amended": m.amended,
+                "episode_id": m.episode_id,
                 "used": reason is None,
                 "reason": reason,
                 "change": change,

@@ -14,7 +14,7 @@ from api.charts.series import series_chart
 from api.db import get_database
 from api.problems import NotFound, RequestInvalid, problems, request_id
 from api.progress import schemas, service
-from api.progress.repository import Rows, measurements
+from api.progress.repository import Found, measurements
 from api.security.principal import Principal, require
 
 router = APIRouter(tags=["progress"])
@@ -34,7 +34,7 @@ def _content(media_type: str, schema: dict[str, Any]) -> dict[int | str, dict[st
 
 async def _rows(
     request: Request, principal: Principal, client_id: uuid.UUID, query: schemas.ProgressQuery, scale: str | None
-) -> Rows:
+) -> Found:
     pool, instrument = get_database(request).pool, query.instrument
     try:
         return await measurements(
@@ -61,10 +61,10 @@ async def read(
     """Every series of a client: change, how sure it is, and the figures and sources that rests on."""
     shelf = await library.shelf(principal.organisation_id, [query.instrument or ""])
     choice = service.choose(shelf, query)
-    rows = await _rows(request, principal, client_id, query, query.scale)
-    shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, rows))
-    found = {"client_id": client_id, "as_of": query.as_of, **service.document(shelf, choice, rows)}
-    return Response(orjson.dumps(found, option=orjson.OPT_UTC_Z), media_type="application/json")
+    found = await _rows(request, principal, client_id, query, query.scale)
+    shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, found.rows))
+    said = {"client_id": client_id, "as_of": query.as_of, **service.document(shelf, choice, found)}
+    return Response(orjson.dumps(said, option=orjson.OPT_UTC_Z), media_type="application/json")
 
 
 async def _chart(
@@ -72,9 +72,9 @@ async def _chart(
 ) -> dict[str, Any]:
     shelf = await library.shelf(principal.organisation_id, [query.instrument])
     instrument, choice = service.choose_one(shelf, query)
-    rows = await _rows(request, principal, client_id, query, choice.scale)
-    shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, rows))
-    (series,) = service.series(shelf, instrument, choice, rows.get(instrument.code, {}))
+    found = await _rows(request, principal, client_id, query, choice.scale)
+    shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, found.rows))
+    (series,) = service.series(shelf, instrument, choice, found.rows.get(instrument.code, {}))
     return series_chart(series, width=query.width, as_of=query.as_of)
 
 

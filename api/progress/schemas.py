@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -231,6 +231,7 @@ class ProgressPoint(Closed):
     value: float | None
     status: Literal["complete", "prorated", "insufficient", "not_applicable"]
     amended: bool = Field(description="It was put right after it had been recorded")
+    episode_id: uuid.UUID | None = Field(description="The episode that it belongs to; null outside any")
     used: bool
     reason: Reason | None
     change: float | None
@@ -268,11 +269,24 @@ class ProgressSeries(Closed):
     summary: str = Field(description="What a clinician should see; the text alternative of the picture")
 
 
+class EpisodeOfProgress(Closed):
+    """A course of therapy of the client."""
+
+    id: uuid.UUID
+    started_on: date
+    ended_on: date | None
+    format: str
+    modality: str | None
+    first_session_at: datetime | None = Field(description="Of the sessions that took place")
+    sessions: int = Field(description="How many took place")
+
+
 class ProgressRead(Closed):
     """The progress of a client."""
 
     client_id: uuid.UUID
     as_of: datetime | None = Field(description="The time that was asked for; null is now")
+    episodes: list[EpisodeOfProgress] = Field(description="All of the client's, in order of their start")
     series: list[ProgressSeries]
     without_definition: list[str] = Field(
         description="Instruments that the client has answered and that this release does not define"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from api.catalogue.library import Shelf
 from api.problems import RequestInvalid
-from api.progress.repository import Rows
+from api.progress.repository import Found, Rows
 from api.progress.schemas import ProgressQuery
 from instruments import Instrument, UnknownInstrument
 from scoring.norms import role_of, usable_norms
@@ -89,11 +89,13 @@ def _scale_ids(instrument: Instrument) -> list[str]:
     return [scale.id for scale in instrument.scales]
 
 
-def document(shelf: Shelf, choice: Choice, rows: Rows) -> dict[str, Any]:
+def document(shelf: Shelf, choice: Choice, found: Found) -> dict[str, Any]:
     """The progress of a client as plain data, without the client's id."""
+    rows = found.rows
     codes = [choice.instrument.code] if choice.instrument is not None else sorted(rows)
     known = [code for code in codes if code in shelf.versions]
     return {
+        "episodes": [episode.document() for episode in found.episodes],
         "series": [
             described(one) for code in known for one in series(shelf, shelf.get(code), choice, rows.get(code, {}))
         ],

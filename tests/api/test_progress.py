@@ -133,7 +133,13 @@ class TestData:
     async def test_nothing_answered(self, ehr: Person) -> None:
         client_id = await ehr.client()
         answer = await ehr.http.get(path(client_id))
-        assert answer.json() == {"client_id": client_id, "as_of": None, "series": [], "without_definition": []}
+        assert answer.json() == {
+            "client_id": client_id,
+            "as_of": None,
+            "episodes": [],
+            "series": [],
+            "without_definition": [],
+        }
         found = await series(ehr, client_id, instrument="fsfi")
         assert [one["scale"] for one in found] == [scale.id for scale in instruments.load("fsfi").scales]
         for one in found:
@@ -377,7 +383,7 @@ async def test_one_statement(app: FastAPI, ehr: Person, monkeypatch: pytest.Monk
         monkeypatch.setattr(connection_class, name, noted)
     await series(ehr, client_id)
     statements = [query for query in asked if "pg_advisory_unlock_all" not in query]  # the pool cleaning up
-    assert statements == ["select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"]
+    assert statements == ["select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"]
 
 
 async def test_only_the_clients_rows_are_read(fresh_database: Urls) -> None:
@@ -394,11 +400,11 @@ async def test_only_the_clients_rows_are_read(fresh_database: Urls) -> None:
 
         async def read(client_id: uuid.UUID, instrument: str | None, scale: str | None) -> int:
             arguments = (organisation, "ehr-1", "ehr", "request-1", uuid.uuid4(), client_id, instrument, scale)
-            call = "select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, null, null)"
-            return len(await service.fetch(call, *arguments))
+            call = "select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, null, null, false)"
+            return len(await service.fetch(call, *arguments)) - 1  # the first row is about the client
 
         for client_id in clients[:12]:  # enough for a plan to be kept
-            assert await read(client_id, "fsfi", "total") == 1
+            assert await read(client_id, "fsfi", "total") == 0
         await owner.execute(
             "insert into response select $1, gen_random_uuid(), c, 'fsfi', 1, 'x', 'strict', '{}', null, now(), now(), "
             "'x', '{}', true from unnest($2::uuid[]) c, generate_series(1, 50)",
