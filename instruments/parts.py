@@ -153,6 +153,28 @@ class Reliability(Scoped):
     sample: str | None = None
 
 
+class BaselineRange(Strict):
+    """The scores at the start that a figure holds for, in the scale's points; both ends belong to it."""
+
+    severity: str = Field(min_length=1, max_length=60, description="its name in the source")
+    at_least: Decimal | None = None
+    at_most: Decimal | None = None
+    evidence: Evidence = Field(description="of the limits, which may be known less well than the figure")
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("give at_least, at_most or both: without a limit every score is meant")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"{self.severity!r} ends before it starts")
+        return self
+
+    def holds(self, score: float) -> bool:
+        """Whether a score lies in it."""
+        above = self.at_least is None or score >= float(self.at_least)
+        return above and (self.at_most is None or score <= float(self.at_most))
+
+
 class ChangeThreshold(Scoped):
     """A published amount of change that means something, in the scale's points."""
 
@@ -161,7 +183,7 @@ class ChangeThreshold(Scoped):
     kind: Literal["reliable-change", "minimal-important-change", "minimal-detectable-change", "end-state-cutoff"]
     value: Decimal
     upper: Decimal | None = None
-    baseline: str | None = Field(default=None, description="the severity at the start that the figure holds for")
+    baseline: BaselineRange | None = Field(default=None, description="absent: it holds for every score at the start")
     method: str
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import instruments
 from instruments.catalogue import DEFINITIONS
 from instruments.loader import read_definition, read_file
-from instruments.parts import BandSet, ChangeThreshold, Cutoff, Norm, Reliability
+from instruments.parts import BandSet, BaselineRange, ChangeThreshold, Cutoff, Norm, Reliability
 from instruments.schema import Instrument, ScaleRule
 from scoring.errors import PlanError
 from scoring.plan import plan_of
@@ -58,6 +59,25 @@ def test_ranges_run_upwards(instrument: Instrument) -> None:
         assert part.upper is None or part.upper > part.value, part.id
 
 
+def test_a_baseline_belongs_to_one_severity_of_a_change(instrument: Instrument) -> None:
+    """Of the same kind, scale and source: where two ranges overlap it could not be told which amount holds."""
+    ranged = [change for change in instrument.changes if change.baseline is not None]
+    for one, other in combinations(ranged, 2):
+        if (one.scale, one.kind, one.source) == (other.scale, other.kind, other.source):
+            assert one.baseline is not None
+            assert other.baseline is not None
+            scale = rule_of(instrument, one)
+            scores = range(int(scale.min), int(scale.max) + 1)
+            assert not any(one.baseline.holds(score) and other.baseline.holds(score) for score in scores), one.id
+
+
+def test_a_range_of_scores_at_the_start_holds_its_ends() -> None:
+    both = BaselineRange(severity="mild", at_least=Decimal(17), at_most=Decimal(25), evidence="memory")
+    assert [both.holds(score) for score in (16, 17, 25, 26)] == [False, True, True, False]
+    assert BaselineRange(severity="severe", at_most=Decimal(10), evidence="memory").holds(-5)
+    assert BaselineRange(severity="mild", at_least=Decimal(10), evidence="memory").holds(1e6)
+
+
 def rule_of(instrument: Instrument, figure: Norm | Cutoff | ChangeThreshold | BandSet) -> ScaleRule:
     """The scale's rule under the first of the variants that a figure holds under."""
     return instrument.scale(figure.scale).rule_for((figure.variants or instrument.variant_ids)[0])
@@ -76,6 +96,8 @@ def test_means_cutoffs_bands_and_changes_fit_their_scales(instrument: Instrument
     for change in instrument.changes:
         scale = rule_of(instrument, change)
         assert 0 < change.value < scale.max - scale.min, change.id
+        for limit in () if change.baseline is None else (change.baseline.at_least, change.baseline.at_most):
+            assert limit is None or scale.min <= limit <= scale.max, change.id
 
 
 def test_bands_leave_no_gap_and_end_with_the_scale(instrument: Instrument) -> None:
