@@ -65,7 +65,7 @@ class Language:
         """
         return _day(self.locale, moment.year, moment.month, moment.day)
 
-    def counted(self, key: str, count: float, **values: object) -> str:
+    def counted(self, key: str, count: float, /, **values: object) -> str:
         """A phrase in the form that a number takes.
 
         >>> language("en").counted("points", 1, number="1"), language("de").counted("points", 2.5, number="2,5")
