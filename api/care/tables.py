@@ -20,6 +20,14 @@ class EpisodeRow(SQLModel, table=True):
         ForeignKeyConstraint(["organisation_id", "client_id"], ["client.organisation_id", "client.id"]),
         # The organisation not first, as in all further indexes: see api/responses/tables.py.
         Index(None, "client_id", "started_on"),
+        # Caseloads, of a clinician and of all. A partial one may begin so: no look-up by key has its condition.
+        Index(
+            "ix_episode_open",
+            "organisation_id",
+            "clinician",
+            "client_id",
+            postgresql_where=text("ended_on is null"),
+        ),
         CheckConstraint("ended_on >= started_on", name="days_in_order"),
         CheckConstraint("(ended_on is null) = (end_reason is null)", name="end_with_reason"),
         CheckConstraint("updated_at >= created_at", name="updated_after_created"),
