@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Final
 from urllib.parse import urlsplit
@@ -42,6 +43,10 @@ from api.metrics import Metrics
 from api.middleware import BodyGuard, Shell
 from api.openapi import Application
 from api.organisations.repository import find_organisation
+from api.pages.provider import Provider
+from api.pages.render import problem_page
+from api.pages.routers import ROUTERS as PAGES
+from api.pages.sessions import Sessions
 from api.progress.router import router as progress
 from api.protocols.router import router as protocols
 from api.query import only_known_parameters
@@ -124,12 +129,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.keep_refusal = keep_refusal
     app.state.gone_instead = gone_instead
     problems.install(app)
-    for router in ROUTERS:
+    app.state.problem_page = problem_page
+    for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     yaml = {WORDINGS: "wordings:write", DRAFTS: "instruments:write"}
     limits = {"largest": settings.max_body, "deepest": settings.max_json_depth}
     app.add_middleware(BodyGuard, yaml=yaml, streams=STREAMS, **limits)
-    app.add_middleware(Shell, metrics=app.state.metrics)  # added last, so it is the outermost
+    # added last, so it is the outermost
+    app.add_middleware(Shell, metrics=app.state.metrics, problem_page=problem_page)
     return app
 
 
@@ -139,9 +146,13 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     app.state.development_issuer = _development_issuer(settings)
     http = await stack.enter_async_context(httpx.AsyncClient(timeout=keys.FETCH_TIMEOUT, follow_redirects=False))
     issuer_named = trusted_issuers(settings, app.state.development_issuer, http)
+    app.state.sign_in = _provider(settings, http)
     app.state.renderer = await stack.enter_async_context(Renderer())
     database = await stack.enter_async_context(service_database(settings, app.state.keys))
     app.state.database = database
+    app.state.sessions = Sessions(
+        database.pool, timedelta(minutes=settings.session_idle_minutes), timedelta(hours=settings.session_hours)
+    )
     own = OwnInstruments(database.pool)
     stack.callback(own.close)
     app.state.library = Library(own)
@@ -169,6 +180,14 @@ def _development_issuer(settings: Settings) -> issuer.DevelopmentIssuer | None:
         return issuer.load(settings.data, create=True) if settings.development_issuer else None
     except issuer.IssuerError as error:
         raise SettingsError(str(error)) from None
+
+
+def _provider(settings: Settings, http: httpx.AsyncClient) -> Provider | None:
+    if settings.sign_in is None:
+        return None
+    if settings.public_url is None:
+        raise SettingsError("FATHOMLINE_SIGN_IN needs FATHOMLINE_PUBLIC_URL: the provider sends people back there")
+    return Provider(settings.sign_in, settings.public_url, http)
 
 
 def trusted_issuers(

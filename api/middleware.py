@@ -12,8 +12,10 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import logging
@@ -46,6 +48,12 @@ CLIENT_GONE: Final = 499
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 _YAML = re.compile(rb"application/(?:x-)?yaml(?:\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
+FORMS: Final = "/app/"
+"""Below this path a body is what a form of a page sends."""
+LARGEST_FORM: Final = 1 << 16
+MOST_FIELDS: Final = 500
+
+_FORM = re.compile(rb"application/x-www-form-urlencoded(?:\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
 _JSON = re.compile(rb"application/(?:json|[a-z0-9.-]+\+json)(?:\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
 
 _SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
@@ -72,9 +80,12 @@ def route_template(scope: Scope) -> str:
 class Shell:
     """The outermost layer: request id, headers, log line and metrics; no exception gets past it."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, problem_page: Callable[[Request, Problem], Response | None]
+    ) -> None:
         self.app = app
         self.metrics = metrics
+        self.problem_page = problem_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -111,7 +122,8 @@ class Shell:
                 )
             if status:
                 raise  # half an answer is out; the server has to cut the connection so that nobody takes it for whole
-            await problem.response(state["request_id"])(scope, receive, send_with_headers)
+            answer = self.problem_page(Request(scope), problem) or problem.response(state["request_id"])
+            await answer(scope, receive, send_with_headers)
         finally:
             self.metrics.running.dec()
             self._record(scope, status or CLIENT_GONE, time.perf_counter() - began)
@@ -142,6 +154,8 @@ class BodyGuard:
     scope that stands beside it. The parsed body is left in the request's state as `json`, so that the hot path need not
     parse it again; `yaml` is there too where it was YAML. A body under `/v1/` is not even read before the token has
     been accepted.
+
+    Under `/app/` a body is a form, which is left in the state as `form`: names and values in their order.
 
     ``streams`` are operations (method and path) whose body is a file: it is neither limited nor read here, but left to
     the operation, which takes nothing of it before it has seen the caller's scope.
@@ -174,10 +188,14 @@ class BodyGuard:
             await scope["app"].state.authenticator.authenticate(scope)
         if any(method == scope["method"] and path.fullmatch(scope["path"]) for method, path in self.streams):
             return receive
-        if length is not None and length.isdigit() and int(length[:20]) > self.largest:
-            raise self._too_large()
-        body: bytes | None = await self._read(receive)
-        if body:
+        form = scope["path"].startswith(FORMS)
+        largest = min(self.largest, LARGEST_FORM) if form else self.largest
+        if length is not None and length.isdigit() and int(length[:20]) > largest:
+            raise self._too_large(largest)
+        body: bytes | None = await self._read(receive, largest)
+        if body and form:
+            scope["state"]["form"] = _read_form(scope, body)
+        elif body:
             await self._check(scope, body)
 
         async def replay() -> Message:
@@ -189,7 +207,7 @@ class BodyGuard:
 
         return replay
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, receive: Receive, largest: int) -> bytes:
         data = bytearray()
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
@@ -198,17 +216,17 @@ class BodyGuard:
                     if message["type"] == "http.disconnect":
                         raise ClientDisconnect
                     data += message.get("body", b"")
-                    if len(data) > self.largest:
-                        raise self._too_large()
+                    if len(data) > largest:
+                        raise self._too_large(largest)
                     if not message.get("more_body", False):
                         return bytes(data)
         except TimeoutError:
             raise RequestTimeout(f"A body has to arrive within {BODY_TIMEOUT:.0f} s.") from None
 
-    def _too_large(self) -> Problem:
+    def _too_large(self, largest: int) -> Problem:
         # The connection stays open: closing it with unread data resets it, and the caller would never see this answer.
         # The server reads on and throws away what still comes.
-        return BodyTooLarge(f"A body has at most {self.largest} bytes.")
+        return BodyTooLarge(f"A body has at most {largest} bytes.")
 
     async def _check(self, scope: Scope, body: bytes) -> None:
         coding = _header(scope, b"content-encoding")
@@ -235,6 +253,19 @@ class BodyGuard:
         """Read in a thread what would keep all other requests waiting."""
         reading: Lane = scope["app"].state.reading
         return await reading.run(scope["state"].get("organisation_id"), read, body, self.deepest)
+
+
+def _read_form(scope: Scope, body: bytes) -> list[tuple[str, str]]:
+    if _FORM.fullmatch(_header(scope, b"content-type") or b"") is None:
+        raise MediaTypeUnsupported("A page takes what a form sends.")
+    try:
+        text = body.decode("ascii")
+        read = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise BodyMalformed("The form cannot be read.") from None
+    if any("\0" in text for field in read for text in field):
+        raise BodyMalformed("Text has no NUL character.")
+    return read
 
 
 def _read_json(body: bytes, deepest: int) -> Any:

@@ -421,7 +421,8 @@ async def _answer(request: Request, error: Exception) -> Response:
         await keep(request, problem)
     if isinstance(problem, MethodNotAllowed) and (allowed := _allowed(request)):
         problem.headers["Allow"] = allowed
-    return problem.response(request_id(request))
+    page = getattr(request.app.state, "problem_page", None)
+    return (page and page(request, problem)) or problem.response(request_id(request))
 
 
 def install(app: FastAPI) -> None:

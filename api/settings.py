@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AliasChoices,
@@ -27,6 +27,9 @@ MASTER_KEY_MIN_LENGTH = 43
 """Characters: 32 random bytes are 43 in base64 without padding, 64 in hexadecimal."""
 
 Algorithm = Literal["ES256", "ES384", "RS256", "RS384"]
+PageRole = Literal["clinician", "admin", "researcher"]
+"""Roles for which there are pages; `ehr` is a machine's."""
+SLUG: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
 
 class SettingsError(Exception):
@@ -39,7 +42,7 @@ class IssuerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     issuer: str = Field(min_length=1, description="Exact value of the `iss` claim")
-    organisation: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Slug of its organisation")
+    organisation: str = Field(pattern=SLUG, description="Slug of its organisation")
     audience: str = Field(min_length=1, description="Exact value that `aud` must contain")
     algorithms: tuple[Algorithm, ...] = Field(default=("ES256",), min_length=1, description="Signature algorithms")
     jwks: dict[str, Any] | None = Field(default=None, description="Pinned public keys, a JSON Web Key Set")
@@ -50,6 +53,59 @@ class IssuerSettings(BaseModel):
         if (self.jwks is None) == (self.jwks_uri is None):
             raise ValueError("give exactly one of jwks and jwks_uri")
         return self
+
+
+class SignInSettings(BaseModel):
+    """The OpenID provider at which people sign in to the pages, and what its claims mean here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str = Field(pattern=r"^https?://[^?#\s]+$", description="Issuer identifier; the rest is discovered from it")
+    client_id: str = Field(min_length=1, max_length=500, description="Of this service, as the provider knows it")
+    client_secret: SecretStr | None = Field(default=None, min_length=1, description="Without one: a public client")
+    client_secret_file: Path | None = Field(default=None, description="File that holds the secret instead")
+    scopes: str = Field(default="openid", pattern=r"^openid( [\x21\x23-\x5b\x5d-\x7e]+)*$", description="Asked for")
+    algorithms: tuple[Algorithm, ...] = Field(default=("RS256",), min_length=1, description="Of ID tokens")
+    organisation: str | None = Field(
+        default=None, pattern=SLUG, description="Slug of the one organisation whose people the provider knows"
+    )
+    organisation_claim: str | None = Field(default=None, min_length=1, description="Claim that names it instead")
+    organisations: dict[str, Annotated[str, Field(pattern=SLUG)]] = Field(
+        default_factory=dict, description="What that claim says to slug; empty: it says the slug"
+    )
+    role_claim: str = Field(default="role", min_length=1, description="Claim that holds the role, or a list with it")
+    roles: dict[str, PageRole] = Field(
+        default={"clinician": "clinician", "admin": "admin", "researcher": "researcher"},
+        min_length=1,
+        description="What that claim says to role; of several the first in this order",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if (self.organisation is None) == (self.organisation_claim is None):
+            raise ValueError("give exactly one of organisation and organisation_claim")
+        if self.client_secret is not None and self.client_secret_file is not None:
+            raise ValueError("give one of client_secret and client_secret_file, not both")
+        return self
+
+    def secret(self) -> str | None:
+        """The client's secret, if it has one.
+
+        Raises
+        ------
+        SettingsError
+            Its file cannot be read, or is empty.
+        """
+        if self.client_secret_file is None:
+            return None if self.client_secret is None else self.client_secret.get_secret_value()
+        try:
+            text = self.client_secret_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise SettingsError(f"cannot read the client secret from {self.client_secret_file}: {reason}") from error
+        if not text:
+            raise SettingsError(f"the client secret's file {self.client_secret_file} is empty")
+        return text
 
 
 class Settings(BaseSettings):
@@ -96,6 +152,20 @@ class Settings(BaseSettings):
         default=False, description="Accept tokens of `fathomline token`, signed with a key in the data folder"
     )
     issuers: tuple[IssuerSettings, ...] = Field(default=(), description="Trusted issuers of tokens, a JSON list")
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#\s@]+/?$",
+        description="Address at which people reach the pages, such as `https://outcomes.clinic.example`",
+    )
+    sign_in: SignInSettings | None = Field(
+        default=None, description="OpenID provider at which people sign in to the pages, a JSON object"
+    )
+    session_idle_minutes: float = Field(
+        default=30.0, gt=0, le=1_440, description="Minutes without a page after which people have to sign in again"
+    )
+    session_hours: float = Field(
+        default=10.0, gt=0, le=168, description="Hours after which people have to sign in again in any case"
+    )
     max_body: int = Field(default=1_048_576, ge=1_024, description="Largest request body in bytes")
     import_max_bytes: int = Field(
         default=4 << 30, ge=1_024, description="Largest file of an import in bytes, also once it is decompressed"

@@ -64,6 +64,9 @@ async def service_database(settings: Settings, keys: crypto.Keys) -> AsyncIterat
         async with database.pool.acquire() as connection:
             await check(connection)
             slugs = [issuer.organisation for issuer in settings.issuers]
+            if settings.sign_in is not None:
+                theirs = {*settings.sign_in.organisations.values(), settings.sign_in.organisation} - {None}
+                slugs += sorted(slug for slug in theirs if slug is not None and slug not in slugs)
             known = [await ensure_organisation(connection, slug, slug) for slug in slugs]
             if settings.development_issuer:
                 found = await find_organisation(connection, DEVELOPMENT_ORGANISATION)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlmodel import col, select
@@ -32,6 +32,13 @@ class ClientRepository:
         """One client; with ``for_update`` nobody else changes it before this transaction has ended."""
         query = select(ClientRow).where(ClientRow.organisation_id == self._organisation_id, ClientRow.id == client_id)
         return (await self.session.exec(query.with_for_update() if for_update else query)).one_or_none()
+
+    async def some(self, client_ids: Collection[uuid.UUID]) -> Sequence[ClientRow]:
+        """Those of some ids that there are."""
+        query = select(ClientRow).where(
+            ClientRow.organisation_id == self._organisation_id, col(ClientRow.id).in_(client_ids)
+        )
+        return (await self.session.exec(query)).all()
 
     async def by_external_id(self, external_id_hash: bytes) -> ClientRow | None:
         """The client with the keyed hash of an external identifier."""

@@ -49,6 +49,9 @@ def _for_writers(request: Request, principal: Writer, session: SessionDep, audit
     return _clients(request, principal, session, audit)
 
 
+ForReaders = Annotated[Clients, Depends(_for_readers)]
+
+
 @router.post(
     PATH,
     status_code=status.HTTP_201_CREATED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -81,6 +82,13 @@ class Clients:
             raise NotFound(UNKNOWN)
         self.audit.record(self.repository.session, "read", "client", client_id)
         return self._read(row)
+
+    async def named(self, client_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str | None]:
+        """External identifiers by client, for lists of what else is theirs; each client shown has an event."""
+        rows = await self.repository.some(client_ids) if client_ids else []
+        for row in rows:
+            self.audit.record(self.repository.session, "list", "client", row.id)
+        return {row.id: self._read(row).external_id for row in rows}
 
     async def find(self, external_id: str) -> list[ClientRead]:
         """The client with an external identifier, or none."""

@@ -12,7 +12,7 @@ from typing import Final
 from fastapi import Request
 from fastapi.routing import APIRoute
 
-from api.middleware import PROTECTED
+from api.middleware import FORMS, PROTECTED
 from api.openapi import scope_of
 from api.problems import Forbidden, Problem, TooManyRequests, Unauthenticated
 from api.records.audit import audit_of
@@ -37,7 +37,7 @@ async def keep_refusal(request: Request, problem: Problem) -> None:
         or state.get("principal") is None
         or state.get("refusal_kept")
         or not isinstance(route, APIRoute)
-        or not route.path_format.startswith(PROTECTED)
+        or not route.path_format.startswith((PROTECTED, FORMS))
         or (scope_of(route) in NOT_OF_CLIENTS and not isinstance(problem, Forbidden))
     ):
         return
@@ -52,4 +52,5 @@ def _named(template: str, given: dict[str, str]) -> tuple[str, uuid.UUID | None]
             return name.removesuffix("_id"), uuid.UUID(str(value))
         except ValueError:
             continue
-    return template.removeprefix(PROTECTED).partition("/")[0].partition(".")[0].removesuffix("s"), None
+    about = template.removeprefix(PROTECTED).removeprefix(FORMS).partition("/")[0].partition(".")[0]
+    return about.removesuffix("s"), None

@@ -146,10 +146,14 @@ class Authenticator:
         if principal is None:
             token = _bearer(scope["headers"])
             principal = self.recall(token) or await self._verify(token)
-            state["principal"] = principal
-            state["organisation_id"] = principal.organisation_id  # what sessions are confined to
-            self._limit.take(principal)
+            self.admit(scope, principal)
         return principal
+
+    def admit(self, scope: Scope, principal: Principal) -> None:
+        """Let a request go on as somebody's, and count it. Raises :class:`TooManyRequests`."""
+        scope["state"]["principal"] = principal
+        scope["state"]["organisation_id"] = principal.organisation_id  # what sessions are confined to
+        self._limit.take(principal)
 
     def recall(self, token: bytes) -> Principal | None:
         """The principal of a token that was verified before and has not expired."""

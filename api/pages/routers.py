@@ -1,0 +1,20 @@
+"""Every page, in the order in which paths are tried. A new page is a module with a `router`, and a line here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from api.pages import alerts, client, due, explain, history, home, render, sign_in
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    render.router,
+    sign_in.router,
+    home.router,
+    client.router,
+    history.router,
+    explain.router,
+    alerts.router,
+    due.router,
+)
