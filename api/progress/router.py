@@ -63,7 +63,7 @@ async def read(
     choice = service.choose(shelf, query)
     found = await _rows(request, principal, client_id, query, query.scale)
     shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, found.rows))
-    said = {"client_id": client_id, "as_of": query.as_of, **service.document(shelf, choice, found)}
+    said = {"client_id": client_id, "as_of": query.as_of, **service.document(shelf, choice, found, query.episode)}
     return Response(orjson.dumps(said, option=orjson.OPT_UTC_Z), media_type="application/json")
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.charts.series import NARROWEST, USUAL, WIDEST
+from api.progress.trend_schemas import MilestonesRead, NonOverlapRead, SeriesUnavailable, TrendRead
 from api.times import PastTime
 
 Evidence = Literal["read", "memory", "derived"]
@@ -265,6 +266,9 @@ class ProgressSeries(Closed):
     change: ProgressChanges
     left_out: list[LeftOutRead]
     points: list[ProgressPoint] = Field(description="In order of time, and of recording where times are equal")
+    trend: TrendRead | SeriesUnavailable
+    non_overlap: NonOverlapRead | SeriesUnavailable
+    milestones: MilestonesRead
     headline: str | None = Field(description="The verdict in a few words")
     summary: str = Field(description="What a clinician should see; the text alternative of the picture")
 

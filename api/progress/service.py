@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -9,12 +10,14 @@ from typing import Any, Final
 
 from api.catalogue.library import Shelf
 from api.problems import RequestInvalid
-from api.progress.repository import Found, Rows
+from api.progress.repository import Episode, Found, Rows
 from api.progress.schemas import ProgressQuery
 from instruments import Instrument, UnknownInstrument
 from scoring.norms import role_of, usable_norms
 from scoring.progress import Measurement, Progress, progress, usual_variant
 from scoring.progress_words import headline, summary
+from scoring.series import Start
+from scoring.series import described as more
 
 Scales = Mapping[str, Sequence[Measurement]]
 OVERALL: Final = "total"
@@ -89,23 +92,33 @@ def _scale_ids(instrument: Instrument) -> list[str]:
     return [scale.id for scale in instrument.scales]
 
 
-def document(shelf: Shelf, choice: Choice, found: Found) -> dict[str, Any]:
-    """The progress of a client as plain data, without the client's id."""
-    rows = found.rows
+def document(shelf: Shelf, choice: Choice, found: Found, episode: uuid.UUID | None = None) -> dict[str, Any]:
+    """The progress of a client as plain data, without the client's id; ``episode``: the one that was asked for."""
+    rows, start = found.rows, start_of_care(found.episodes, episode)
     codes = [choice.instrument.code] if choice.instrument is not None else sorted(rows)
     known = [code for code in codes if code in shelf.versions]
     return {
-        "episodes": [episode.document() for episode in found.episodes],
+        "episodes": [each.document() for each in found.episodes],
         "series": [
-            described(one) for code in known for one in series(shelf, shelf.get(code), choice, rows.get(code, {}))
+            described(one, start)
+            for code in known
+            for one in series(shelf, shelf.get(code), choice, rows.get(code, {}))
         ],
         "without_definition": [code for code in codes if code not in shelf.versions],
     }
 
 
-def described(one: Progress) -> dict[str, Any]:
-    """A series as plain data, with what it says in words."""
-    return {**one.document(), "headline": headline(one) or None, "summary": summary(one)}
+def start_of_care(episodes: Sequence[Episode], episode: uuid.UUID | None = None) -> Start | None:
+    """What divides a client's series in before and after: the start of one episode, or else of the first."""
+    for one in episodes:
+        if episode is None or one.id == str(episode):
+            return Start.of(one.started_on, one.first_session)
+    return None
+
+
+def described(one: Progress, start: Start | None = None) -> dict[str, Any]:
+    """A series as plain data, with what it says in words; ``start``: when care started."""
+    return {**one.document(), **more(one, start), "headline": headline(one) or None, "summary": summary(one)}
 
 
 def judged(code: str | None, rows: Rows) -> tuple[Iterable[str], dict[str, set[int]]]:
