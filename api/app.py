@@ -43,6 +43,8 @@ from api.metrics import Metrics
 from api.middleware import BodyGuard, Shell
 from api.openapi import Application
 from api.organisations.repository import find_organisation
+from api.outcomes import service as outcome_service
+from api.outcomes.router import router as outcomes
 from api.pages.provider import Provider
 from api.pages.render import problem_page
 from api.pages.routers import ROUTERS as PAGES
@@ -81,6 +83,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     alerts,
     progress,
     research,
+    outcomes,
     wordings,
     authoring,
     audit,
@@ -166,6 +169,8 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     stack.callback(app.state.records.close)
     app.state.exports = Lane("exports", most=exporting.MOST_EXPORTS, most_of_one=exporting.MOST_EXPORTS_OF_ONE)
     stack.callback(app.state.exports.close)
+    app.state.outcomes = Lane("outcomes", most=outcome_service.MOST, most_of_one=outcome_service.MOST_OF_ONE)
+    stack.callback(app.state.outcomes.close)
 
     async def organisation_id(slug: str) -> uuid.UUID | None:
         async with database.pool.acquire() as connection:

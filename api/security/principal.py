@@ -44,6 +44,7 @@ ROLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         | {
             "alert-rules:write",
             "research:read",
+            "outcomes:read",
             "licences:read",
             "wordings:write",
             "instruments:write",

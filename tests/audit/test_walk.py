@@ -26,7 +26,7 @@ from api.security.principal import ROLES
 from tests.web.service import HERE, Service, service_of
 from tests.web.test_contract import PROTECTED, Operation, example, names, recording, things
 
-NOT_OF_ONE: Final = frozenset({"research:read", "audit:read", "webhooks:read", "webhooks:write"})
+NOT_OF_ONE: Final = frozenset({"outcomes:read", "research:read", "audit:read", "webhooks:read", "webhooks:write"})
 """Scopes of operations that are on record too, but are about no client, unless their path names one."""
 ABOUT_CLIENTS: Final = [operation for operation in PROTECTED if operation.scope not in NOT_OF_CLIENTS]
 WITH_CLIENT: Final = [operation for operation in ABOUT_CLIENTS if "client_id" in operation.id_parameters]

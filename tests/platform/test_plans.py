@@ -36,6 +36,7 @@ READS_MANY: Final[dict[str, str]] = {
     "eraseClient": "finds keys and deliveries by the response; rare, and indexes for it would slow each recording",
     "exportOrganisation": "reads all that there is",
     "readAggregates": "groups all scores of an instrument",
+    "readOutcomes": "pairs the first and last score of every ended episode",
 }
 """Operations whose answer is made of most of a table, and why."""
 
