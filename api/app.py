@@ -58,6 +58,7 @@ from api.rescoring.router import router as rescoring
 from api.research.router import router as research
 from api.responses.router import recording
 from api.responses.router import router as responses
+from api.responses.together import Recorder
 from api.security import issuer, keys, tokens
 from api.security.principal import Authenticator, RateLimit
 from api.settings import Settings, SettingsError
@@ -153,6 +154,7 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     app.state.renderer = await stack.enter_async_context(Renderer())
     database = await stack.enter_async_context(service_database(settings, app.state.keys))
     app.state.database = database
+    app.state.recorder = Recorder(database.pool)
     app.state.sessions = Sessions(
         database.pool, timedelta(minutes=settings.session_idle_minutes), timedelta(hours=settings.session_hours)
     )

@@ -1,4 +1,7 @@
-"""The hot path: one response with all that belongs to it, by one call of the database function `record_response`."""
+"""One response with all that belongs to it, by one call of the database function `record_response`.
+
+The service asks `together.Recorder`, which comes here with what is not to be recorded together with others.
+"""
 
 from __future__ import annotations
 

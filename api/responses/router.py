@@ -29,8 +29,9 @@ from api.query import only_known_parameters
 from api.records.audit import AuditDep, audit_of
 from api.responses import schemas, service
 from api.responses.idempotency import IdempotencyKeyInvalid, fingerprint, key_of
-from api.responses.recording import EPISODE_MARGIN, Recorded, record, recorded_before
+from api.responses.recording import EPISODE_MARGIN, Recorded, recorded_before
 from api.responses.repository import ResponseRepository, Wanted
+from api.responses.together import recorder_of
 from api.responses.versions import MOST_REVISIONS, as_recorded
 from api.security.principal import Principal, authenticate, require
 from api.times import PastTime
@@ -133,14 +134,16 @@ async def record_response(request: Request) -> Response:
     state = request.scope["state"]
     given = state.get("json", _ABSENT)
     body = _validated(given)
-    pool, request_hash = get_database(request).pool, fingerprint(given)
+    request_hash = fingerprint(given)
     try:
         instrument = await library_of(request).to_record(principal.organisation_id, body.instrument, body.version)
     except InstrumentRetired:
         before = (
             None
             if key is None
-            else await recorded_before(pool, principal.organisation_id, principal.subject, key, request_hash)
+            else await recorded_before(
+                get_database(request).pool, principal.organisation_id, principal.subject, key, request_hash
+            )
         )
         if before is None:
             raise
@@ -156,7 +159,7 @@ async def record_response(request: Request) -> Response:
         settings=await alerts_of(request).of(organisation_id),
         versions=await library.comparable(organisation_id, instrument),
     )
-    recorded = await record(pool, response)
+    recorded = await recorder_of(request).record(response)
     if recorded.outcome != "created":
         return await _not_created(request, recorded, response.client_id)
     return _created(recorded, {"Location": f"{PATH}/{response.id}"})

@@ -109,8 +109,8 @@ class SupersededRow(SQLModel, table=True):
 class ScoreRow(SQLModel, table=True):
     """The value of one scale of one response.
 
-    Only `record_response` and `amend_response` may write one, together with its response; that is why there is no
-    foreign key to it, which would be checked for each scale anew.
+    Only `record_response`, `record_responses` and `amend_response` may write one, together with its response; that is
+    why there is no foreign key to it, which would be checked for each scale anew.
     """
 
     __tablename__ = "score"
