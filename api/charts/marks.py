@@ -81,7 +81,7 @@ def severity(bands: BandSet | None, *, y: Spec) -> Iterator[Spec]:
 
 def expected(course: Sequence[Mapping[str, Any]], *, low: float, high: float, x: Spec, y: Spec) -> Iterator[Spec]:
     """The edges of what was expected, dash-dotted, within the ends of the scale."""
-    for edge in ("low_80", "high_80"):
+    for edge in ("low_80", "high_80") if course else ():
         values = [{"at": moment(point["answered_at"]), "value": min(max(point[edge], low), high)} for point in course]
         yield {
             "data": {"values": values},

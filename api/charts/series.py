@@ -9,7 +9,7 @@ The specification holds dates and scores, and no id of anybody or anything.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from api.charts import marks
@@ -71,6 +71,18 @@ def severity_bands(progress: Progress) -> BandSet | None:
     return None
 
 
+def _course(progress: Progress, expected: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """The edges of the expected course, to a little beyond the newest measurement."""
+    if expected is None or progress.baseline is None:
+        return []
+    start = progress.baseline["answered_at"]
+    return [
+        {"answered_at": start + timedelta(weeks=at["weeks"]), "low_80": at["low_80"], "high_80": at["high_80"]}
+        for at in expected["curve"]
+        if at["predicted"] is not None
+    ]
+
+
 class _Chart:
     def __init__(
         self,
@@ -89,7 +101,7 @@ class _Chart:
         self.height = 220 if width >= 480 else 200
         self.sessions = [one for one in sessions if as_of is None or one.held_at <= as_of]
         self.expected = expected if expected is not None and expected.get("available") else None
-        self.course = [] if self.expected is None else list(self.expected["points"])
+        self.course = _course(progress, self.expected)
         self.bands = severity_bands(progress)
         self._moments = [marks.stamp(p) for p in progress.points]
         self.used = [p for p in progress.points if p["used"]]
@@ -153,9 +165,11 @@ class _Chart:
         shown = self._shown() or [0]
         first, last = shown[0], shown[-1]
         air = max((last - first) * 3 // 100, 3 * _DAY)
-        return [first - air, last + air]
+        ahead = [marks.moment(at["answered_at"]) for at in self.course[-1:]]
+        return [first - air, max([last + air, *ahead])]
 
     def _shown(self) -> list[int]:
+        """Times of measurements and sessions, in order."""
         return sorted([*self._moments, *(marks.moment(one.held_at) for one in self.sessions)])
 
     def _frame(self) -> Spec:

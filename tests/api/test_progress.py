@@ -117,7 +117,7 @@ class TestRefused:
         assert faults(await ehr.http.get(path(await ehr.client(), suffix))) == [("instrument", "missing")]
 
     @pytest.mark.parametrize(
-        ("width", "code"), [(319, "greater-than-equal"), (1601, "less-than-equal"), ("wide", "int-parsing")]
+        ("width", "code"), [(319, "greater-than-equal"), (4801, "less-than-equal"), ("wide", "int-parsing")]
     )
     async def test_width(self, ehr: Person, width: Any, code: str) -> None:
         answer = await ehr.http.get(path(await ehr.client(), ".svg", instrument="fsfi", width=width))

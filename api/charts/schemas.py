@@ -1,0 +1,74 @@
+"""How pictures are asked for."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from api.charts.style import NARROWEST, USUAL, WIDEST
+from api.progress.schemas import ChartQuery, Code
+from api.times import PastTime
+from scoring.phrases import LANGUAGES
+
+SCREEN, PRINTER, FINEST = 72, 144, 600
+MOST_PIXELS: Final = 8192
+"""Of a PNG's width."""
+
+
+def _known(tag: str) -> str:
+    if tag not in LANGUAGES:
+        raise PydanticCustomError("unknown_language", "is one of {tags}", {"tags": ", ".join(LANGUAGES)})
+    return tag
+
+
+Language = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(LANGUAGES)})]
+Width = Annotated[int, Field(ge=NARROWEST, le=WIDEST)]
+Ppi = Annotated[int, Field(ge=SCREEN, le=FINEST)]
+Theme = Literal["light", "dark", "print"]
+
+_WIDTH: Final = "Of the picture, in pixels, about; beyond 1600 it is enlarged, for posters"
+_THEME: Final = "`print` has greys alone"
+_LANGUAGE: Final = "Of sentences, labels, numbers and dates; names of instruments stay what they are"
+_PPI: Final = f"Of a PNG: pixels per inch, {SCREEN} as laid out; at most {MOST_PIXELS} pixels wide"
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SeriesQuery(ChartQuery):
+    """Which series, and how it looks."""
+
+    width: Width = Field(default=USUAL, description=_WIDTH)
+    theme: Theme = Field(default="light", description=_THEME)
+    language: Language = Field(default="en", description=_LANGUAGE)
+    ppi: Ppi = Field(default=PRINTER, description=_PPI)
+
+
+class ScalesQuery(_Closed):
+    """Of what the scales are, and how they look."""
+
+    instrument: Code | None = Field(
+        default=None, description="Code of an instrument; without it, every one that the client has answered"
+    )
+    episode: uuid.UUID | None = Field(default=None, description="Only responses of this episode of the client")
+    as_of: PastTime | None = Field(default=None, description="What was recorded at this time, and nothing later")
+    width: Width = Field(default=USUAL, description=_WIDTH)
+    theme: Theme = Field(default="light", description=_THEME)
+    language: Language = Field(default="en", description=_LANGUAGE)
+    ppi: Ppi = Field(default=PRINTER, description=_PPI)
+
+
+class LookQuery(_Closed):
+    """How a picture looks."""
+
+    width: Width = Field(default=USUAL, description=_WIDTH)
+    theme: Theme = Field(default="light", description=_THEME)
+    language: Language = Field(default="en", description=_LANGUAGE)
+    ppi: Ppi = Field(default=PRINTER, description=_PPI)
+
+
+Look = SeriesQuery | ScalesQuery | LookQuery
