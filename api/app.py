@@ -44,6 +44,8 @@ from api.metrics import Metrics
 from api.middleware import BodyGuard, Shell
 from api.openapi import Application
 from api.organisations.repository import find_organisation
+from api.outcomes import service as outcome_service
+from api.outcomes.router import router as outcomes
 from api.pages.provider import Provider
 from api.pages.render import problem_page
 from api.pages.routers import ROUTERS as PAGES
@@ -57,6 +59,7 @@ from api.rescoring.router import router as rescoring
 from api.research.router import router as research
 from api.responses.router import recording
 from api.responses.router import router as responses
+from api.responses.together import Recorder
 from api.security import issuer, keys, tokens
 from api.security.principal import Authenticator, RateLimit
 from api.settings import Settings, SettingsError
@@ -83,6 +86,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     alerts,
     progress,
     research,
+    outcomes,
     wordings,
     authoring,
     audit,
@@ -152,6 +156,7 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     app.state.renderer = await stack.enter_async_context(Renderer())
     database = await stack.enter_async_context(service_database(settings, app.state.keys))
     app.state.database = database
+    app.state.recorder = Recorder(database.pool)
     app.state.sessions = Sessions(
         database.pool, timedelta(minutes=settings.session_idle_minutes), timedelta(hours=settings.session_hours)
     )
@@ -168,6 +173,8 @@ async def _open(app: FastAPI, settings: Settings, stack: AsyncExitStack) -> None
     stack.callback(app.state.records.close)
     app.state.exports = Lane("exports", most=exporting.MOST_EXPORTS, most_of_one=exporting.MOST_EXPORTS_OF_ONE)
     stack.callback(app.state.exports.close)
+    app.state.outcomes = Lane("outcomes", most=outcome_service.MOST, most_of_one=outcome_service.MOST_OF_ONE)
+    stack.callback(app.state.outcomes.close)
 
     async def organisation_id(slug: str) -> uuid.UUID | None:
         async with database.pool.acquire() as connection:

@@ -149,6 +149,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "putNewestWording": {"json": WORDING},
     "putWording": {"json": WORDING},
     "rateGoal": {"json": {"value": 1, "rated_on": "2026-02-12"}},
+    "readOutcomes": {"params": {"instrument": "fsfi"}},
     "readAggregates": {"params": {"instrument": "fsfi", "scale": "total"}},
     "readProgressSpecification": {"params": {"instrument": "fsfi"}},
     "recordCompletion": {"json": {"outcome": "done", "completed_on": "2026-01-19"}},
