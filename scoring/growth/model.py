@@ -1,8 +1,9 @@
 """A growth model: a straight course for each person, around the course of all.
 
-``y = b0 + b1 t + u0 + u1 t + e`` with ``(u0, u1) ~ N(0, G)`` and ``e ~ N(0, s2)``, where ``t`` is in weeks. What is
-known of a person is known from that person's scores alone: the conditional mean of ``(u0, u1)`` and its covariance.
-Everything here is closed arithmetic on a handful of numbers; how the numbers are found is in :mod:`scoring.growth.fit`.
+``y = b0 + b1 t + u0 + u1 t + e`` with ``(u0, u1) ~ N(0, G)`` and ``e ~ N(0, s2)``. ``t`` is in weeks, or in the natural
+logarithm of weeks and one, by which most of a change comes early; both are 0 at the first score. What is known of a
+person is known from that person's scores alone: the conditional mean of ``(u0, u1)`` and its covariance. Everything
+here is closed arithmetic on a handful of numbers; how the numbers are found is in :mod:`scoring.growth.fit`.
 
 References
 ----------
@@ -14,7 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +24,17 @@ from scoring.cutoffs import Floats
 
 Pair = tuple[float, float]
 Square = tuple[Pair, Pair]
+Clock = Literal["weeks", "log-weeks"]
+CLOCKS: Final[tuple[Clock, ...]] = get_args(Clock)
 
 ASYMMETRY: Final = 1e-9
 """Relative difference by which two halves of a covariance may differ."""
 
 
-def _design(weeks: npt.ArrayLike) -> Floats:
-    t = np.atleast_1d(np.asarray(weeks, np.float64))
-    return np.column_stack((np.ones_like(t), t))
+def ticked(clock: Clock, weeks: npt.ArrayLike) -> Floats:
+    """Weeks (>= 0) as a model with this clock counts them."""
+    t = np.asarray(weeks, np.float64)
+    return t if clock == "weeks" else np.log1p(t)
 
 
 def _quadratic(rows: Floats, matrix: Floats) -> Floats:
@@ -58,18 +62,21 @@ class GrowthModel:
     Parameters
     ----------
     intercept, slope
-        Of the course of all: points at week 0, and points a week.
+        Of the course of all: points at week 0, and points a unit of the clock.
     fixed_covariance
         How well these two are known: their covariance.
     random_covariance
         ``G``: variance of intercepts, covariance, variance of slopes, as a 2 x 2 matrix.
     residual_variance
         Of one score around the person's own course.
+    clock
+        What time is counted in.
 
     Raises
     ------
     ValueError
-        A number is not finite, a matrix is not a covariance, or the residual variance is not above 0.
+        There is no such clock, a number is not finite, a matrix is not a covariance, or the residual variance is not
+        above 0.
     """
 
     intercept: float
@@ -77,8 +84,11 @@ class GrowthModel:
     fixed_covariance: Square
     random_covariance: Square
     residual_variance: float
+    clock: Clock = "weeks"
 
     def __post_init__(self) -> None:
+        if self.clock not in CLOCKS:
+            raise ValueError(f"clock has to be one of {', '.join(CLOCKS)}")
         numbers = (self.intercept, self.slope, *self.fixed_covariance[0], *self.fixed_covariance[1])
         if not all(map(math.isfinite, (*numbers, *self.random_covariance[0], *self.random_covariance[1]))):
             raise ValueError("each parameter has to be a finite number")
@@ -105,9 +115,14 @@ class GrowthModel:
         """``G``, shape (2, 2)."""
         return np.array(self.random_covariance)
 
+    def design(self, weeks: npt.ArrayLike) -> Floats:
+        """A row ``(1, t)`` for each week, shape (n, 2)."""
+        t = np.atleast_1d(ticked(self.clock, weeks))
+        return np.column_stack((np.ones_like(t), t))
+
     def of_all(self, weeks: npt.ArrayLike) -> Course:
         """The course of somebody of whom no score is known."""
-        x = _design(weeks)
+        x = self.design(weeks)
         latent = _quadratic(x, self.uncertainty) + _quadratic(x, self.spread)
         return Course(x @ self.fixed, np.sqrt(latent), np.sqrt(latent + self.residual_variance))
 
@@ -119,7 +134,7 @@ class GrowthModel:
         ValueError
             The two differ in length, nothing is given, or a number is not finite.
         """
-        x, y = _design(weeks), np.atleast_1d(np.asarray(values, np.float64))
+        x, y = self.design(weeks), np.atleast_1d(np.asarray(values, np.float64))
         if x.shape[0] != y.shape[0] or not len(y) or not np.isfinite(x).all() or not np.isfinite(y).all():
             raise ValueError("a score for each week has to be given, all of them numbers")
         v = x @ self.spread @ x.T + self.residual_variance * np.eye(len(y))
@@ -155,6 +170,7 @@ class GrowthModel:
             "fixed_covariance": [list(row) for row in self.fixed_covariance],
             "random_covariance": [list(row) for row in self.random_covariance],
             "residual_variance": self.residual_variance,
+            "clock": self.clock,
         }
 
     @classmethod
@@ -168,6 +184,7 @@ class GrowthModel:
             intercept=float(given["intercept"]),
             slope=float(given["slope"]),
             residual_variance=float(given["residual_variance"]),
+            clock=given.get("clock", "weeks"),
             **matrices,  # type: ignore[arg-type]  # two rows of two: the schema and the class see to it
         )
 
@@ -193,7 +210,7 @@ class Person:
         plug_in
             Take the fixed part as known without error. The band is then a little too narrow.
         """
-        x = _design(weeks)
+        x = self.model.design(weeks)
         latent = _quadratic(x, self.covariance)
         if not plug_in:
             latent = latent + _quadratic(x @ self.leaning, self.model.uncertainty)
@@ -204,18 +221,23 @@ class Person:
 
 @dataclass(frozen=True)
 class FromBaseline:
-    """Predictions from one score at week 0: a straight line, and a variance that is a square of the week."""
+    """Predictions from one score at week 0: a straight line by the clock, and a variance that is a square of it."""
 
     model: GrowthModel
     gain: Pair
     variance: tuple[float, float, float]
 
     def line(self, baseline: float) -> Pair:
-        """Points at week 0, and points a week, of the course that is expected."""
+        """Points at week 0, and points a unit of the clock, of the course that is expected."""
         off = baseline - self.model.intercept
         return self.model.intercept + self.gain[0] * off, self.model.slope + self.gain[1] * off
+
+    def time(self, weeks: float) -> float:
+        """Weeks as the model counts them."""
+        return weeks if self.model.clock == "weeks" else math.log1p(weeks)
 
     def observed_sd(self, weeks: float) -> float:
         """Spread of a score at a week, in points, with the uncertainty of the fixed part."""
         v0, v1, v2 = self.variance
-        return math.sqrt(v0 + weeks * (v1 + weeks * v2))
+        t = self.time(weeks)
+        return math.sqrt(v0 + t * (v1 + t * v2))

@@ -19,7 +19,6 @@ MIN_AT_HORIZON: Final = 20
 """Persons who were still seen at the last week that a reference speaks of."""
 
 NO_REFERENCE: Final = "no-reference"
-REFERENCE_TOO_SMALL: Final = "reference-too-small"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from scoring.change import ChangeCategory
-from scoring.growth.reference import Reference
+from scoring.growth.reference import MIN_PERSONS, Reference
 from scoring.progress import NO_MEASUREMENT, ONE_MEASUREMENT, Progress
 from scoring.reliable import NO_DIRECTION, Unavailable
 
@@ -44,6 +44,10 @@ _WEEK: Final = 7 * 86_400
 OTHER_SCALE: Final = Unavailable(
     "reference-of-another-scale",
     "The reference is of another instrument, version, variant or scale, so nothing can be expected by it.",
+)
+TOO_SMALL: Final = Unavailable(
+    "reference-too-small",
+    f"The reference rests on fewer than {MIN_PERSONS} persons, too few for its bands to mean what they say.",
 )
 
 
@@ -76,6 +80,8 @@ def expected(progress: Progress, reference: Reference | Unavailable) -> dict[str
         return NO_DIRECTION.document
     if baseline is None or baseline["value"] is None:
         return NO_MEASUREMENT.document
+    if reference.persons < MIN_PERSONS:
+        return TOO_SMALL.document
     if (reference.instrument, reference.scale) != (progress.instrument.code, figures.scale.id):
         return OTHER_SCALE.document
     start = baseline["answered_at"]
@@ -133,7 +139,8 @@ class _Judge:
         """Prediction and bands at a week, in points within the scale; None beyond the horizon."""
         if weeks > self._horizon:
             return dict.fromkeys(("predicted", "low_68", "high_68", "low_80", "high_80"))
-        mean, sd = self._within(self._start + self._rate * weeks), self._known.observed_sd(weeks)
+        known = self._known
+        mean, sd = self._within(self._start + self._rate * known.time(weeks)), known.observed_sd(weeks)
         return {
             "predicted": mean,
             "low_68": self._within(mean - Z_68 * sd),
