@@ -1,9 +1,9 @@
 """Progress of one person on one scale: the series, change, how sure it is, and what became of the person.
 
-Jacobson and Truax's reliable change with the parameters of the definition; the formulas are those of
-:mod:`scoring.change` and :mod:`scoring.cutoffs`. Which figures a scale has, and where they come from, is worked out
-once for a definition by :mod:`scoring.progress_figures`. Nothing is guessed: what a definition has no figure for is
-``available: False`` with a code and a sentence.
+By default Jacobson and Truax's reliable change with the parameters of the definition; the formulas are those of
+:mod:`scoring.change`, :mod:`scoring.change_methods` and :mod:`scoring.cutoffs`. Which figures a scale has, and where
+they come from, is worked out once for a definition by :mod:`scoring.progress_figures`. Nothing is guessed: what a
+definition has no figure for is ``available: False`` with a code and a sentence.
 
 References
 ----------
@@ -12,116 +12,64 @@ Jacobson & Truax (1991), doi:10.1037/0022-006X.59.1.12
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property, partial
 from operator import itemgetter
-from typing import Any, Final, Literal, NamedTuple, TypedDict
-
-import numpy as np
+from typing import Any, Final, Literal
 
 from instruments.schema import Instrument
-from scoring.change import change_category
-from scoring.cutoffs import Floats, is_clinical, is_functional
+from scoring import change_amounts
+from scoring.cutoffs import is_clinical, is_functional
 from scoring.progress_figures import Figures, figures
-from scoring.reliable import PublishedChange, ReliableChange, Unavailable
+from scoring.progress_points import (
+    FIRST,
+    NO_MEASUREMENT,
+    NOTHING_AFTER,
+    ONE_MEASUREMENT,
+    REASONS,
+    Baseline,
+    Change,
+    Measurement,
+    Point,
+    Reason,
+    change_between,
+    place_of_baseline,
+    points_of,
+    reason_of,
+    rows_of,
+    usual_variant,
+)
+from scoring.reliable import NO_DIRECTION, ProgressMethod, Unavailable
 
-Reason = Literal["no-value", "validity-rule-failed", "other-version", "other-variant"]
+__all__ = [
+    "FIRST",
+    "NO_MEASUREMENT",
+    "ONE_MEASUREMENT",
+    "PARTS",
+    "REASONS",
+    "Band",
+    "Baseline",
+    "Change",
+    "Measurement",
+    "Point",
+    "Progress",
+    "Reason",
+    "Side",
+    "progress",
+    "usual_variant",
+]
+
 Side = Literal["clinical", "functional", "on-cutoff"]
-
-REASONS: Final[dict[Reason, str]] = {
-    "no-value": "Too little was answered, or the scale does not apply, so there is no score.",
-    "validity-rule-failed": "A validity rule of the instrument says that the score does not mean what it seems to.",
-    "other-version": "Scored by another version of the definition, which is not declared comparable.",
-    "other-variant": "Scored by another variant of the instrument.",
-}
-"""Why a measurement is shown but not used for change. The first that holds is given."""
-
-NO_MEASUREMENT: Final = Unavailable("no-measurement", "There is no measurement that can be used.")
-ONE_MEASUREMENT: Final = Unavailable("one-measurement", "There is one usable measurement; change needs two.")
-
-
-class Measurement(NamedTuple):
-    """One scale of one response, as it was stored. ``value`` is in points, None where the status says so."""
-
-    answered_at: datetime
-    recorded_at: datetime
-    response_id: str
-    version: int
-    variant: str
-    value: float | None
-    status: str
-    valid: bool
-    amended: bool = False
-    """Whether it was put right after it had been recorded."""
-    episode_id: str | None = None
-    """The course of therapy that it belongs to; None outside any."""
-
-
-class Point(TypedDict):
-    """One measurement and what it says against the baseline; the last five are None where it is not used.
-
-    They are None on the baseline too, except that nothing is left out of it: it is what the others are compared with.
-    """
-
-    response_id: str
-    answered_at: datetime
-    version: int
-    variant: str
-    value: float | None
-    status: str
-    amended: bool
-    episode_id: str | None
-    used: bool
-    reason: Reason | None
-    change: float | None
-    change_from_previous: float | None
-    rci: float | None
-    p_value: float | None
-    category: str | None
-
-
-@dataclass(frozen=True)
-class Change:
-    """The last usable measurement against an earlier one.
-
-    ``points`` is last minus earlier in points of the scale; ``benefit`` is the same with a positive sign where the
-    person got better, None where the scale has no direction. ``rci``, ``p_value`` (two-sided: how often error alone
-    gives a difference at least as large) and ``category`` are None where the scale has no parameters.
-    """
-
-    since: datetime
-    days: float
-    points: float
-    benefit: float | None
-    rci: float | None
-    p_value: float | None
-    category: str | None
-
-    @property
-    def direction(self) -> Literal["better", "worse", "same"] | None:
-        """In words; None where the scale has no direction."""
-        if self.benefit is None:
-            return None
-        return "same" if self.benefit == 0 else "better" if self.benefit > 0 else "worse"
-
-    def document(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "since": self.since,
-            "days": self.days,
-            "points": self.points,
-            "direction": self.direction,
-            "rci": self.rci,
-            "p_value": self.p_value,
-            "category": self.category,
-        }
+PARTS: Final = ("points", "trend", "expected")
+"""Parts of a series' document that can be left out of it."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """Scores that do not differ reliably from the baseline, in points, cut off where the scale ends.
+    """Scores that do not differ reliably from what the baseline makes expected, in points, cut off at the scale's ends.
+
+    By Jacobson and Truax's method, and by a published amount, the baseline itself is what is expected.
 
     ``can_improve`` and ``can_worsen`` say whether the scale goes on beyond the band: from a baseline near an end of the
     scale no score could be a reliable change.
@@ -152,7 +100,8 @@ class Progress:
         reliable, baseline = self.figures.reliable_change, self.baseline
         if baseline is None or baseline["value"] is None or isinstance(reliable, Unavailable):
             return None
-        low, high = baseline["value"] - reliable.threshold, baseline["value"] + reliable.threshold
+        middle = reliable.expected(baseline["value"])
+        low, high = middle - reliable.threshold, middle + reliable.threshold
         below, above = low > self.figures.minimum, high < self.figures.maximum
         better_above = self.figures.higher_is == "better"
         return Band(
@@ -161,6 +110,32 @@ class Progress:
             can_improve=above if better_above else below,
             can_worsen=below if better_above else above,
         )
+
+    @property
+    def detectable_change(self) -> dict[str, Any]:
+        """The smallest changes outside measurement error, as plain data."""
+        found: dict[str, Any] = self.figures.document["detectable_change"]
+        return found
+
+    @cached_property
+    def minimal_change(self) -> dict[str, Any]:
+        """Whether the change from the baseline reaches the published minimal important ones, as plain data."""
+        if self.figures.higher_is == "neither":
+            return NO_DIRECTION.document
+        change, baseline = self.from_baseline, self.baseline
+        return change_amounts.minimal_change(
+            self.figures.amounts,
+            None if baseline is None else baseline["value"],
+            None if isinstance(change, Unavailable) else change.benefit,
+        )
+
+    @cached_property
+    def percentage(self) -> dict[str, Any]:
+        """The change from the baseline in percent, the scale's lowest score subtracted first, as plain data."""
+        change, baseline = self.from_baseline, self.baseline
+        if isinstance(change, Unavailable) or baseline is None or baseline["value"] is None:
+            return change.document if isinstance(change, Unavailable) else NO_MEASUREMENT.document
+        return change_amounts.percentage(baseline["value"], change.points, self.figures.minimum)
 
     @cached_property
     def left_out(self) -> dict[Reason, int]:
@@ -181,8 +156,8 @@ class Progress:
             return "clinical"
         return "functional" if is_functional(point["value"], cutoff.value, **where).item() else "on-cutoff"  # type: ignore[arg-type]  # as above
 
-    def document(self) -> dict[str, Any]:
-        """As plain data; times and ids as they are."""
+    def document(self, parts: Collection[str] = PARTS) -> dict[str, Any]:
+        """As plain data; times and ids as they are. ``points`` are None where they are not among the parts."""
         band = self.band
         return {
             "instrument": self.instrument.code,
@@ -199,11 +174,13 @@ class Progress:
                 "from_baseline": _change_document(self.from_baseline),
                 "from_previous": _change_document(self.from_previous),
             },
+            "minimal_change": self.minimal_change,
+            "percentage": self.percentage,
             "left_out": [
                 {"reason": reason, "measurements": count, "detail": REASONS[reason]}
                 for reason, count in self.left_out.items()
             ],
-            "points": self.points,
+            "points": self.points if "points" in parts else None,
         }
 
     def _extreme(self, point: Point | None) -> dict[str, Any] | None:
@@ -229,6 +206,8 @@ def progress(
     variant: str | None = None,
     versions: Collection[int] | None = None,
     norm: str | None = None,
+    method: ProgressMethod | None = None,
+    baseline: Baseline | Unavailable = FIRST,
 ) -> Progress:
     """The progress of one person on one scale.
 
@@ -247,11 +226,15 @@ def progress(
         Versions of the definition whose scores are comparable; by default that of ``instrument`` alone.
     norm
         Id of a sample to hold the person against, in place of the one that would be.
+    method
+        Of reliable change; by default the published amount that the variant is tied to, else Jacobson and Truax's.
+    baseline
+        The measurement that change is measured from; or why there is none.
 
     Returns
     -------
     Progress
-        With every measurement in ``points``. The baseline is the first one used.
+        With every measurement in ``points``. The baseline is the first one used, unless one is chosen.
 
     Raises
     ------
@@ -262,117 +245,25 @@ def progress(
     comparable = (instrument.version,) if versions is None else versions
     if variant is None:
         variant = usual_variant(instrument, ordered, comparable)
-    known = figures(instrument, scale_id, variant, norm=norm)
+    known = figures(instrument, scale_id, variant, norm=norm, method=method)
     known_variants = instrument.variant_ids if variant in instrument.variant_ids else ()
     alike = {variant, *(other for other in known_variants if instrument.scored_alike(variant, other))}
-    reasons = [_reason(m, comparable, alike) for m in ordered]
+    reasons = [reason_of(m, comparable, alike) for m in ordered]
     used = [m.value for m, reason in zip(ordered, reasons, strict=True) if reason is None and m.value is not None]
-    rows, from_previous = _rows(used, known)
-    points = _points(ordered, reasons, iter(rows))
+    place = place_of_baseline(baseline, ordered, reasons)
+    first = None if isinstance(place, Unavailable) else place
+    rows, from_previous = rows_of(used, first, known)
+    points = points_of(ordered, reasons, iter(rows))
     usable = [point for point in points if point["used"]]
     made = partial(Progress, instrument, known, variant, points)
     if not usable:
         return made(None, None, NO_MEASUREMENT, NO_MEASUREMENT)
-    baseline, last = usable[0], usable[-1]
+    start, last = None if first is None else usable[first], usable[-1]
     if len(usable) == 1:
-        return made(baseline, last, ONE_MEASUREMENT, ONE_MEASUREMENT)
-    return made(
-        baseline,
-        last,
-        _change(baseline, last, rows[-1], known.higher_is),
-        _change(usable[-2], last, from_previous, known.higher_is),
-    )
-
-
-def usual_variant(instrument: Instrument, measurements: Iterable[Measurement], versions: Collection[int]) -> str:
-    """The variant to judge by where none is asked for: that of the newest usable measurement, else the default."""
-    usable = [m for m in measurements if m.value is not None and m.valid and m.version in versions]
-    return max(usable, key=itemgetter(0, 1, 2)).variant if usable else instrument.variant_ids[0]
-
-
-def _reason(m: Measurement, comparable: Collection[int], variants: Collection[str]) -> Reason | None:
-    if m.value is None:
-        return "no-value"
-    if not m.valid:
-        return "validity-rule-failed"
-    if m.version not in comparable:
-        return "other-version"
-    return None if m.variant in variants else "other-variant"
-
-
-Row = tuple[float | None, float | None, float | None, float | None, str | None]
-NOTHING: Final[Row] = (None, None, None, None, None)
-
-
-def _rows(values: Sequence[float], known: Figures) -> tuple[list[Row], Row]:
-    """Change from the first, change from the one before, index, p and category of each value; nothing for the first.
-
-    And the same of the last value with the one before it in the place of the first.
-    """
-    if len(values) < 2:
-        return [NOTHING] * len(values), NOTHING
-    series = np.asarray(values, np.float64)
-    # Scores are finite decimals; rounding takes away what their binary form adds to a difference, and nothing else.
-    change = (series - series[0]).round(10).tolist()
-    previous = (series[1:] - series[:-1]).round(10).tolist()
-    reliable = known.reliable_change
-    if isinstance(reliable, Unavailable):
-        index = p_value = category = [None] * (len(values) + 1)
-    else:
-        before, after = np.full(len(values) + 1, series[0]), np.append(series, series[-1])
-        before[-1] = series[-2]
-        index, p_value, category = _tested(before, after, reliable, known)
-    rows = list(zip(change[1:], previous, index[1:-1], p_value[1:-1], category[1:-1], strict=True))
-    return [NOTHING, *rows], (previous[-1], previous[-1], index[-1], p_value[-1], category[-1])
-
-
-def _tested(
-    before: Floats, after: Floats, reliable: ReliableChange | PublishedChange, known: Figures
-) -> tuple[list[Any], list[Any], list[Any]]:
-    rci = reliable.index(before, after)
-    cutoff = known.deciding
-    category = change_category(
-        before,
-        after,
-        rci,
-        higher_is=reliable.higher_is,
-        critical=reliable.critical,
-        cutoff=None if cutoff is None else cutoff.value,
-        on_cutoff="neither" if cutoff is None else cutoff.on_cutoff,
-    )
-    # `_value_` is what `value` gives, without a descriptor written in Python: this runs for every point
-    told = rci.tolist() if isinstance(reliable, ReliableChange) else [None] * len(rci)
-    return told, reliable.probability(rci), [c._value_ for c in category.tolist()]
-
-
-def _points(ordered: Sequence[Measurement], reasons: Sequence[Reason | None], rows: Iterator[Row]) -> list[Point]:
-    points: list[Point] = []
-    for m, reason in zip(ordered, reasons, strict=True):
-        change, previous, rci, p_value, category = next(rows) if reason is None else NOTHING
-        points.append(
-            {
-                "response_id": m.response_id,
-                "answered_at": m.answered_at,
-                "version": m.version,
-                "variant": m.variant,
-                "value": m.value,
-                "status": m.status,
-                "amended": m.amended,
-                "episode_id": m.episode_id,
-                "used": reason is None,
-                "reason": reason,
-                "change": change,
-                "change_from_previous": previous,
-                "rci": rci,
-                "p_value": p_value,
-                "category": category,
-            }
-        )
-    return points
-
-
-def _change(since: Point, last: Point, row: Row, higher_is: Literal["better", "worse", "neither"]) -> Change:
-    points, _, rci, p_value, category = row
-    benefit = None if points is None or higher_is == "neither" else points if higher_is == "better" else -points
-    days = (last["answered_at"] - since["answered_at"]).total_seconds() / 86_400
-    return Change(since["answered_at"], days, points or 0.0, benefit, rci, p_value, category)
+        return made(start, last, place if isinstance(place, Unavailable) else ONE_MEASUREMENT, ONE_MEASUREMENT)
+    since_previous = change_between(usable[-2], last, from_previous, known)
+    if isinstance(place, Unavailable):
+        return made(None, last, place, since_previous)
+    if start is last or start is None:
+        return made(start, last, NOTHING_AFTER, since_previous)
+    return made(start, last, change_between(start, last, rows[-1], known), since_previous)

@@ -26,9 +26,20 @@ from typing import Any, Final, Literal
 from instruments.parts import Cutoff as PublishedCutoff
 from instruments.parts import Evidence, Norm
 from instruments.schema import Instrument, Scale
+from scoring.change_amounts import Amount, amounts_of, detectable_change
 from scoring.cutoffs import CutoffKind, HigherIs, OnCutoff, cutoff
 from scoring.norms import By, NormChoice, Role, choose_norms
-from scoring.reliable import NO_DIRECTION, PublishedChange, ReliableChange, Unavailable, provenance, reliable_change
+from scoring.reliable import (
+    METHOD,
+    NO_DIRECTION,
+    ProgressMethod,
+    PublishedChange,
+    RegressedChange,
+    ReliableChange,
+    Unavailable,
+    provenance,
+    reliable_change,
+)
 
 _FORMULAS: Final[dict[CutoffKind, str]] = {
     "a": "clinical mean, two clinical standard deviations towards better",
@@ -146,6 +157,10 @@ class Figures:
     norms: tuple[NormChoice, ...]
     rules_from_memory: tuple[str, ...]
     """Of the scale's scoring rule and the variant, those that rest on memory, by name."""
+    error: ReliableChange | Unavailable
+    """Measurement error of the scale, whichever method judges."""
+    amounts: tuple[Amount, ...]
+    """Published minimal important changes of the scale."""
 
     @property
     def higher_is(self) -> Literal["better", "worse", "neither"]:
@@ -168,7 +183,10 @@ class Figures:
     def needs_review(self) -> tuple[str, ...]:
         """What the judgement rests on that is from memory and has to be checked, by name."""
         reliable, cutoff = self.reliable_change, self.deciding
-        error = not isinstance(reliable, Unavailable) and reliable.given.evidence == "memory"
+        error = not isinstance(reliable, Unavailable) and "memory" in (
+            reliable.given.evidence,
+            reliable.sample.evidence if isinstance(reliable, RegressedChange) else None,
+        )
         found = [*self.rules_from_memory, *(["reliable-change"] if error else [])]
         if cutoff is not None and cutoff.evidence == "memory":
             found.append(f"cutoff {cutoff.id}")
@@ -183,19 +201,29 @@ class Figures:
             "higher_is": self.higher_is,
             "range": {"min": self.minimum, "max": self.maximum},
             "reliable_change": self.reliable_change.document,
+            "detectable_change": detectable_change(self.error),
             "cutoffs": [c.document(deciding=c is self.deciding) for c in self.cutoffs],
             "norms": [choice.document() for choice in self.norms],
             "needs_review": list(self.needs_review),
         }
 
 
-def figures(instrument: Instrument, scale_id: str, variant: str, *, norm: str | None = None) -> Figures:
+def figures(
+    instrument: Instrument,
+    scale_id: str,
+    variant: str,
+    *,
+    norm: str | None = None,
+    method: ProgressMethod | None = None,
+) -> Figures:
     """The figures of a scale under a variant; kept with the definition, unless a sample is asked for.
 
     Parameters
     ----------
     norm
         Id of a sample of the scale to hold the person against, in place of the one that would be.
+    method
+        Of reliable change, in place of the one that would be.
 
     Raises
     ------
@@ -203,32 +231,44 @@ def figures(instrument: Instrument, scale_id: str, variant: str, *, norm: str | 
         There is no such scale, or no such sample with a mean and a standard deviation that can serve.
     """
     if norm is not None:  # an own instrument may have hundreds, under each variant: too many to keep
-        return _figures(instrument, instrument.scale(scale_id), variant, norm)
-    key = ("progress", scale_id, variant)
+        return _figures(instrument, instrument.scale(scale_id), variant, norm, method)
+    key = ("progress", scale_id, variant, method)
     kept: Figures | None = instrument.compiled.get(key)
     if kept is None:
-        kept = instrument.compiled[key] = _figures(instrument, instrument.scale(scale_id), variant, None)
+        made = _figures(instrument, instrument.scale(scale_id), variant, None, method)
+        kept = instrument.compiled[key] = made
     return kept
 
 
-def _figures(instrument: Instrument, scale: Scale, variant: str, norm: str | None) -> Figures:
+def _figures(
+    instrument: Instrument, scale: Scale, variant: str, norm: str | None, method: ProgressMethod | None
+) -> Figures:
     rule = scale.rule_for(variant)
     bounds = float(rule.min), float(rule.max)
     rules = _rules_from_memory(instrument, scale, variant)
     parameters = next((p for p in instrument.progress if p.scale == scale.id and p.holds_under(variant)), None)
     choices = choose_norms(instrument, scale.id, variant, parameters, asked=norm)
     if scale.higher_is == "neither":
-        return Figures(scale, *bounds, NO_DIRECTION, (), tuple(choices.values()), rules)
+        return Figures(scale, *bounds, NO_DIRECTION, (), tuple(choices.values()), rules, NO_DIRECTION, ())
     published = tuple(
         _published(c, scale.higher_is, bounds)
         for c in instrument.cutoffs
         if c.scale == scale.id and c.primary and c.holds_under(variant)
     )
-    reliable = reliable_change(
-        instrument, scale.id, scale.higher_is, variant, parameters, choices.get("clinical"), bounds
-    )
+    given = (instrument, scale.id, scale.higher_is, variant, parameters, choices.get("clinical"), bounds)
+    error = reliable_change(*given, METHOD)
+    assert not isinstance(error, PublishedChange)  # noqa: S101  - a method by error was asked for
     cutoffs = (*_from_norms(choices, scale.higher_is, bounds), *published)
-    return Figures(scale, *bounds, reliable, cutoffs, tuple(choices.values()), rules)
+    return Figures(
+        scale,
+        *bounds,
+        reliable_change(*given, method),
+        cutoffs,
+        tuple(choices.values()),
+        rules,
+        error,
+        amounts_of(instrument, scale.id, variant, error),
+    )
 
 
 def _rules_from_memory(instrument: Instrument, scale: Scale, variant: str) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from scoring.phrases import ENGLISH, Language
-from scoring.progress import Change, Point, Progress
-from scoring.reliable import PublishedChange, ReliableChange, Unavailable
+from scoring.progress import ONE_MEASUREMENT, Change, Point, Progress
+from scoring.reliable import PublishedChange, RegressedChange, ReliableChange, Unavailable
 
 CATEGORIES: Final = ("recovered", "improved", "unchanged", "deteriorated", "harmed")
 HEADLINES: Final = {category: ENGLISH.say(f"headline.{category}") for category in CATEGORIES}
@@ -119,10 +119,12 @@ def unchecked(progress: Progress, language: Language = ENGLISH) -> str:
 def verdict(progress: Progress, language: Language = ENGLISH) -> str:
     """What became of the person and how sure that is, without what was left out and what needs checking."""
     change, last, baseline = progress.from_baseline, progress.last, progress.baseline
-    if last is None or baseline is None or last["value"] is None or baseline["value"] is None:
+    if last is None or last["value"] is None:
         return language.say("none-usable" if progress.points else "none")
-    if isinstance(change, Unavailable):
-        return language.say("one-usable", reading=_reading(last, language), standing=_standing(progress, language))
+    if baseline is None or isinstance(change, Unavailable):
+        alone = isinstance(change, Unavailable) and change.code == ONE_MEASUREMENT.code
+        key = "one-usable" if alone else "nothing-to-compare"
+        return language.say(key, reading=_reading(last, language), standing=_standing(progress, language))
     course = language.say("course", first=_reading(baseline, language), last=_reading(last, language))
     moved, reliable = _moved(change, language), progress.figures.reliable_change
     if isinstance(reliable, Unavailable):
@@ -165,9 +167,11 @@ def _certainty(change: Change, reliable: ReliableChange | PublishedChange, langu
     if isinstance(reliable, PublishedChange):
         side = "less" if change.category == "unchanged" else "reached"
         return language.say(f"certainty.published-{side}", points=amount)
-    if change.points == 0:
-        return language.say("certainty.same", points=amount)
     side = "within" if change.category == "unchanged" else "beyond"
+    if isinstance(reliable, RegressedChange):
+        side = f"regressed-{side}"
+    elif change.points == 0:
+        return language.say("certainty.same", points=amount)
     return language.say(f"certainty.{side}", points=amount, often=how_often(change.p_value or 0.0, language))
 
 

@@ -40,7 +40,7 @@ async def series_spec(
     instrument, choice = service.choose_one(shelf, query)
     found = await reading.found(request, principal, client_id, query, choice.scale)
     shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, found.rows))
-    (series,) = service.series(shelf, instrument, choice, found.rows.get(instrument.code, {}))
+    (series,) = service.series(shelf, instrument, choice, found.rows.get(instrument.code, {}), found.episodes)
     references = await organisation_references(request).of(principal.organisation_id)
     return series_chart(
         series,
@@ -71,7 +71,7 @@ async def every(
     found = await reading.found(request, principal, client_id, query, query.scale)
     shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, found.rows))
     codes = [code for code in sorted(found.rows) if code in shelf.versions]
-    made = (service.series(shelf, shelf.get(code), choice, found.rows[code]) for code in codes)
+    made = (service.series(shelf, shelf.get(code), choice, found.rows[code], found.episodes) for code in codes)
     return [one for each in made for one in each], found
 
 

@@ -18,9 +18,18 @@ async def found(
 ) -> Found:
     """All that progress is made of; :class:`NotFound` as :func:`api.progress.repository.measurements`."""
     pool, instrument = get_database(request).pool, query.instrument
+    around = query.baseline != "first"  # what it is looked for among may lie outside the episode
     try:
         return await measurements(
-            pool, principal, request_id(request) or "", client_id, instrument, scale, query.episode, query.as_of
+            pool,
+            principal,
+            request_id(request) or "",
+            client_id,
+            instrument,
+            scale,
+            query.episode,
+            query.as_of,
+            around=around,
         )
     except NotFound:
         request.scope["state"]["refusal_kept"] = True  # in the one call that looked

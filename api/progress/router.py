@@ -12,6 +12,7 @@ from api.catalogue.library import LibraryDep
 from api.problems import NotFound, RequestInvalid, problems
 from api.progress import reading, schemas, service
 from api.security.principal import Principal, require
+from scoring.progress import PARTS
 
 router = APIRouter(tags=["progress"])
 
@@ -32,12 +33,16 @@ async def read(
     principal: Reader,
     library: LibraryDep,
     client_id: uuid.UUID,
-    query: Annotated[schemas.ProgressQuery, Query()],
+    query: Annotated[schemas.ReadQuery, Query()],
 ) -> Response:
     """Every series of a client: change, how sure it is, and the figures and sources that rests on."""
     shelf = await library.shelf(principal.organisation_id, [query.instrument or ""])
     choice = service.choose(shelf, query)
     found = await reading.found(request, principal, client_id, query, query.scale)
     shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, found.rows))
-    said = {"client_id": client_id, "as_of": query.as_of, **service.document(shelf, choice, found, query.episode)}
+    said = {
+        "client_id": client_id,
+        "as_of": query.as_of,
+        **service.document(shelf, choice, found, query.include or PARTS),
+    }
     return Response(orjson.dumps(said, option=orjson.OPT_UTC_Z), media_type="application/json")

@@ -6,26 +6,33 @@ import uuid
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from api.charts.series import NARROWEST, USUAL, WIDEST
+from api.progress.change_schemas import (
+    Closed,
+    DetectableChangeRead,
+    Evidence,
+    Method,
+    MinimalChangeRead,
+    PercentageRead,
+    ProgressUnavailable,
+    ReliableChangeRead,
+)
 from api.progress.trend_schemas import MilestonesRead, NonOverlapRead, SeriesUnavailable, TrendRead
 from api.times import PastTime
 
-Evidence = Literal["read", "memory", "derived"]
 HigherIs = Literal["better", "worse", "neither"]
 Category = Literal["recovered", "improved", "unchanged", "deteriorated", "harmed"]
 Reason = Literal["no-value", "validity-rule-failed", "other-version", "other-variant"]
 Side = Literal["clinical", "functional", "on-cutoff"]
 ChosenBy = Literal["definition", "rule", "caller"]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+BaselineChosen = Annotated[
+    str, StringConstraints(pattern=r"^(first|last-before-episode|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$")
+]
+Part = Literal["points", "trend", "expected"]
 NormId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
-
-
-class Closed(BaseModel):
-    """Base of what is answered and asked: no member beyond those named."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class ProgressQuery(Closed):
@@ -45,13 +52,36 @@ class ProgressQuery(Closed):
         description="A norm sample of the scale to hold the client against; without it, the one that the definition "
         "names, or else the one that the rule of docs/progress.md finds",
     )
+    method: Method | None = Field(
+        default=None,
+        description="Of reliable change; without it Jacobson and Truax's, or the published amount that the variant is "
+        "tied to",
+    )
+    baseline: BaselineChosen = Field(
+        default="first",
+        description="What change is measured from: the first measurement that is used; the last one before the episode "
+        "(the one that is asked for, else the newest); or that of a response, by its id, which needs `instrument`",
+    )
     episode: uuid.UUID | None = Field(
-        default=None, description="Only responses of this episode of the client, so the baseline is the first of them"
+        default=None,
+        description="Only responses of this episode of the client, so the baseline is the first of them; and one from "
+        "elsewhere, where it is chosen",
     )
     as_of: PastTime | None = Field(
         default=None,
         description="What was recorded, amended and void at this time, and nothing later: the measurements that this "
         "read gave then. Judged by the figures of today's definitions",
+    )
+
+
+class ReadQuery(ProgressQuery):
+    """Which series, and which of their parts."""
+
+    include: list[Part] | None = Field(
+        default=None,
+        description="Of the parts that can be left out only these, each by a parameter of its own; others are null. "
+        "`trend` has non-overlap and milestones with it. Without this parameter all are there",
+        min_length=1,
     )
 
 
@@ -65,65 +95,11 @@ class ChartQuery(ProgressQuery):
     width: int = Field(default=USUAL, ge=NARROWEST, le=WIDEST, description="Of the picture, in pixels, about")
 
 
-class ProgressUnavailable(Closed):
-    """A figure that is not there, and why."""
-
-    available: Literal[False]
-    code: Literal["no-direction", "no-parameters", "no-measurement", "one-measurement"]
-    detail: str
-
-
 class ScoreRange(Closed):
     """Lowest and highest possible score, in points."""
 
     min: float
     max: float
-
-
-class SampleSpread(Closed):
-    """Standard deviation in points, and the sample it was found in."""
-
-    value: float
-    sample: str
-
-
-class ReliabilityUsed(Closed):
-    """Reliability of the scale, 0 to 1."""
-
-    value: float
-    kind: Literal["cronbach-alpha", "omega", "test-retest", "icc", "spearman-brown"]
-    sample: str
-
-
-class PublishedThreshold(Closed):
-    """A published amount of change that the variant is judged by."""
-
-    id: str
-    method: str
-
-
-class ReliableChangeRead(Closed):
-    """What tells change from measurement error, in points, with the figures it rests on.
-
-    By `jacobson-truax` a change has to exceed the threshold; a `published-threshold` has to be reached, and comes
-    without errors of measurement: what is not known of it is null.
-    """
-
-    available: Literal[True]
-    method: Literal["jacobson-truax", "published-threshold"]
-    formula: str
-    significance: float | None = Field(description="Two-sided")
-    critical: float | None = Field(description="What the reliable change index has to exceed")
-    standard_error_of_measurement: float | None
-    standard_error_of_difference: float | None
-    threshold: float
-    sd: SampleSpread | None
-    reliability: ReliabilityUsed | None
-    published: PublishedThreshold | None
-    source: str
-    evidence: Evidence
-    note: str | None
-    warnings: list[Literal["threshold-exceeds-scale", "reliability-of-another-sample"]]
 
 
 class NormUsed(Closed):
@@ -204,6 +180,9 @@ class ChangeSince(Closed):
     p_value: float | None = Field(
         description="Two-sided: how often measurement error alone gives a difference at least as large"
     )
+    probability: float | None = Field(description="How sure the change is, one-sided: 0.5 for none, towards 1")
+    beyond_mdc_90: bool | None = Field(description="More than measurement error makes nine times of ten")
+    beyond_mdc_95: bool | None
     category: Category | None
 
 
@@ -223,7 +202,7 @@ class LeftOutRead(Closed):
 
 
 class ProgressPoint(Closed):
-    """One measurement; what follows `reason` is against the baseline, and null on it and where it is not used."""
+    """One measurement; what follows `reason` is against the baseline: null on it, before it and where not used."""
 
     response_id: uuid.UUID
     answered_at: datetime
@@ -254,6 +233,7 @@ class ProgressSeries(Closed):
     higher_is: HigherIs
     range: ScoreRange
     reliable_change: ReliableChangeRead | ProgressUnavailable
+    detectable_change: DetectableChangeRead | ProgressUnavailable
     cutoffs: list[ProgressCutoff]
     norms: list[NormChosen] = Field(description="Samples that the cutoffs between populations are computed from")
     needs_review: list[str] = Field(
@@ -264,11 +244,15 @@ class ProgressSeries(Closed):
     baseline: MeasurementRead | None
     last: MeasurementRead | None
     change: ProgressChanges
+    minimal_change: MinimalChangeRead | ProgressUnavailable
+    percentage: PercentageRead | ProgressUnavailable
     left_out: list[LeftOutRead]
-    points: list[ProgressPoint] = Field(description="In order of time, and of recording where times are equal")
-    trend: TrendRead | SeriesUnavailable
-    non_overlap: NonOverlapRead | SeriesUnavailable
-    milestones: MilestonesRead
+    points: list[ProgressPoint] | None = Field(
+        description="In order of time, and of recording where times are equal; null where left out"
+    )
+    trend: TrendRead | SeriesUnavailable | None
+    non_overlap: NonOverlapRead | SeriesUnavailable | None
+    milestones: MilestonesRead | None
     headline: str | None = Field(description="The verdict in a few words")
     summary: str = Field(description="What a clinician should see; the text alternative of the picture")
 

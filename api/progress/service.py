@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time
 from operator import itemgetter
 from typing import Any, Final
 
@@ -14,12 +14,17 @@ from api.progress.repository import Episode, Found, Rows
 from api.progress.schemas import ProgressQuery
 from instruments import Instrument, UnknownInstrument
 from scoring.norms import role_of, usable_norms
-from scoring.progress import Measurement, Progress, progress, usual_variant
+from scoring.progress import FIRST, PARTS, Baseline, Measurement, Progress, progress, usual_variant
 from scoring.progress_words import headline, summary
+from scoring.reliable import ProgressMethod, Unavailable
 from scoring.series import Start
 from scoring.series import described as more
 
+FIRST_USED: Final = "first"
+BEFORE_EPISODE: Final = "last-before-episode"
+NO_EPISODE: Final = Unavailable("no-episode", "The client has no episode, so nothing lies before one.")
 Scales = Mapping[str, Sequence[Measurement]]
+_WITHOUT_TREND: Final = dict.fromkeys(("trend", "non_overlap", "milestones"))
 OVERALL: Final = "total"
 """The scale that is drawn where none is named and there are several."""
 
@@ -32,6 +37,9 @@ class Choice:
     scale: str | None
     variant: str | None
     norm: str | None
+    method: ProgressMethod | None = None
+    baseline: str = FIRST_USED
+    episode: str | None = None
 
 
 def choose(shelf: Shelf, asked: ProgressQuery) -> Choice:
@@ -43,10 +51,14 @@ def choose(shelf: Shelf, asked: ProgressQuery) -> Choice:
         There is no such instrument, or it has no such scale, variant or sample.
     """
     named = {"scale": asked.scale, "variant": asked.variant, "norm": asked.norm}
+    episode = None if asked.episode is None else str(asked.episode)
+    rest = {"method": asked.method, "baseline": asked.baseline, "episode": episode}
     if asked.instrument is None:
+        if asked.baseline not in (FIRST_USED, BEFORE_EPISODE):
+            raise _refused("instrument", "needed-with-baseline", "say which instrument's response is the baseline")
         if extra := [name for name, value in named.items() if value is not None]:
             raise _refused("instrument", f"needed-with-{extra[0]}", f"say which instrument's {extra[0]} is meant")
-        return Choice(None, **named)
+        return Choice(None, **named, **rest)  # type: ignore[arg-type]  # of their types
     try:
         instrument = shelf.get(asked.instrument)
     except UnknownInstrument:
@@ -61,7 +73,7 @@ def choose(shelf: Shelf, asked: ProgressQuery) -> Choice:
         if named[name] is not None and named[name] not in choices:
             detail = f"has to be one of {', '.join(choices)}" if choices else f"there is no {name} to choose"
             raise _refused(name, f"unknown-{name}", detail)
-    return Choice(instrument, **named)
+    return Choice(instrument, **named, **rest)  # type: ignore[arg-type]  # of their types
 
 
 def choose_one(shelf: Shelf, asked: ProgressQuery) -> tuple[Instrument, Choice]:
@@ -92,33 +104,34 @@ def _scale_ids(instrument: Instrument) -> list[str]:
     return [scale.id for scale in instrument.scales]
 
 
-def document(shelf: Shelf, choice: Choice, found: Found, episode: uuid.UUID | None = None) -> dict[str, Any]:
-    """The progress of a client as plain data, without the client's id; ``episode``: the one that was asked for."""
-    rows, start = found.rows, start_of_care(found.episodes, episode)
+def document(shelf: Shelf, choice: Choice, found: Found, parts: Collection[str] = PARTS) -> dict[str, Any]:
+    """The progress of a client as plain data, without the client's id; of the ``parts`` that can be left out, these."""
+    rows, start = found.rows, start_of_care(found.episodes, choice.episode)
     codes = [choice.instrument.code] if choice.instrument is not None else sorted(rows)
     known = [code for code in codes if code in shelf.versions]
     return {
         "episodes": [each.document() for each in found.episodes],
         "series": [
-            described(one, start)
+            described(one, start, parts)
             for code in known
-            for one in series(shelf, shelf.get(code), choice, rows.get(code, {}))
+            for one in series(shelf, shelf.get(code), choice, rows.get(code, {}), found.episodes)
         ],
         "without_definition": [code for code in codes if code not in shelf.versions],
     }
 
 
-def start_of_care(episodes: Sequence[Episode], episode: uuid.UUID | None = None) -> Start | None:
+def start_of_care(episodes: Sequence[Episode], episode: str | None = None) -> Start | None:
     """What divides a client's series in before and after: the start of one episode, or else of the first."""
     for one in episodes:
-        if episode is None or one.id == str(episode):
+        if episode is None or one.id == episode:
             return Start.of(one.started_on, one.first_session)
     return None
 
 
-def described(one: Progress, start: Start | None = None) -> dict[str, Any]:
-    """A series as plain data, with what it says in words; ``start``: when care started."""
-    return {**one.document(), **more(one, start), "headline": headline(one) or None, "summary": summary(one)}
+def described(one: Progress, start: Start | None = None, parts: Collection[str] = PARTS) -> dict[str, Any]:
+    """A series as plain data, with what it says in words; ``start``: when care started. Parts left out are None."""
+    trend = more(one, start) if "trend" in parts else _WITHOUT_TREND
+    return {**one.document(parts), **trend, "headline": headline(one) or None, "summary": summary(one)}
 
 
 def judged(code: str | None, rows: Rows) -> tuple[Iterable[str], dict[str, set[int]]]:
@@ -127,22 +140,72 @@ def judged(code: str | None, rows: Rows) -> tuple[Iterable[str], dict[str, set[i
     return ({code, *used} if code is not None else used), used
 
 
-def series(shelf: Shelf, newest: Instrument, choice: Choice, rows: Scales) -> Iterator[Progress]:
+def series(
+    shelf: Shelf, newest: Instrument, choice: Choice, rows: Scales, episodes: Sequence[Episode] = ()
+) -> list[Progress]:
     """The series of an instrument's scales, in the order of its definition; empty ones too.
 
     A sample that was asked for judges its own scale; where an older version judges that does not have it, none is
     replaced.
+
+    Raises
+    ------
+    RequestInvalid
+        The response that is to be the baseline is none of the client's to this instrument.
     """
     instrument = _judging(shelf, newest, choice.scale, rows)
     versions = _comparable(shelf, instrument, rows)
+    baseline = _baseline(choice, rows, episodes)
+    found = []
     for scale_id in _scale_ids(instrument) if choice.scale is None else [choice.scale]:
-        given, variant = rows.get(scale_id, ()), choice.variant
+        given, variant = _around(choice, rows.get(scale_id, ()), baseline), choice.variant
         if variant not in instrument.variant_ids:
             variant = usual_variant(instrument, given, versions)
         norm = choice.norm
         if norm is not None and norm not in _norm_ids(instrument, scale_id, variant):
             norm = None
-        yield progress(instrument, scale_id, given, variant=variant, versions=versions, norm=norm)
+        made = progress(
+            instrument,
+            scale_id,
+            given,
+            variant=variant,
+            versions=versions,
+            norm=norm,
+            method=choice.method,
+            baseline=baseline,
+        )
+        found.append(made)
+    return found
+
+
+def _baseline(choice: Choice, rows: Scales, episodes: Sequence[Episode]) -> Baseline | Unavailable:
+    """What change is measured from, as it was asked for."""
+    if choice.baseline == FIRST_USED:
+        return FIRST
+    if choice.baseline == BEFORE_EPISODE:
+        asked = (one for one in reversed(episodes) if choice.episode is None or one.id == choice.episode)
+        episode = next(asked, None)
+        if episode is None:
+            return NO_EPISODE
+        return Baseline(before=datetime.combine(episode.started_on, time(0), UTC), episode_id=episode.id)
+    if not any(m.response_id == choice.baseline for measurements in rows.values() for m in measurements):
+        detail = "has to be the id of a response of this client to the instrument, which is not void"
+        raise _refused("baseline", "unknown-response", detail)
+    return Baseline(response_id=choice.baseline)
+
+
+def _around(choice: Choice, given: Sequence[Measurement], baseline: Baseline | Unavailable) -> Sequence[Measurement]:
+    """Of an episode that was asked for, what belongs to it, and what a baseline from elsewhere is looked for among."""
+    if choice.episode is None or choice.baseline == FIRST_USED or isinstance(baseline, Unavailable):
+        return given
+    before, response = baseline.before, baseline.response_id
+    return [
+        m
+        for m in given
+        if m.episode_id == choice.episode
+        or m.response_id == response
+        or (before is not None and m.answered_at < before)
+    ]
 
 
 def _comparable(shelf: Shelf, judging: Instrument, rows: Scales) -> frozenset[int]:

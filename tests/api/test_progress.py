@@ -92,7 +92,13 @@ class TestRefused:
             ({"instrument": ""}, ("instrument", "string-pattern-mismatch")),
             ({"instrument": "f" * 41}, ("instrument", "string-pattern-mismatch")),
             ({"instrument": "fsfi", "scale": "mood"}, ("scale", "unknown-scale")),
-            ({"instrument": "fsfi", "method": "hageman-arrindell"}, ("method", "extra-forbidden")),
+            ({"instrument": "fsfi", "method": "truax"}, ("method", "literal-error")),
+            ({"instrument": "fsfi", "baseline": "last"}, ("baseline", "string-pattern-mismatch")),
+            (
+                {"instrument": "fsfi", "baseline": "01890000-0000-7000-8000-000000000000"},
+                ("baseline", "unknown-response"),
+            ),
+            ({"instrument": "fsfi", "criterion": "a"}, ("criterion", "extra-forbidden")),
         ],
     )
     async def test_bad_query(self, ehr: Person, query: dict[str, str], fault: tuple[str, str]) -> None:
