@@ -22,6 +22,7 @@ from api.audit.router import router as audit
 from api.authoring.router import YAML_PATH as DRAFTS
 from api.authoring.router import router as authoring
 from api.care.router import router as care
+from api.caseload.router import router as caseload
 from api.catalogue.library import Library
 from api.catalogue.own import OwnInstruments
 from api.catalogue.router import router as catalogue
@@ -85,6 +86,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     corrections,
     alerts,
     progress,
+    caseload,
     research,
     outcomes,
     wordings,

@@ -1,0 +1,1 @@
+"""A clinician's clients, those who need attention first."""
