@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import catalogue, change, due, imports, recording, report, scoring
+from benchmarks import catalogue, change, due, imports, recording, report, rescoring, scoring
 from benchmarks.report import Outcome
 
 BENCHMARKS = {
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "record-response": recording.record_response,
     "stored-responses": recording.stored_responses,
     "due": due.due,
+    "rescore": rescoring.rescore,
 }
 
 

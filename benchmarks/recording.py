@@ -6,7 +6,7 @@ import asyncio
 import json
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -122,8 +122,11 @@ def _stored(stack: ExitStack, number: int) -> tuple[Service, list[str], str]:
     return running, bodies, first
 
 
-async def _fill(url: str, sample: str, number: int) -> None:
-    """Copies of one recorded response, spread over the other clients, with everything that is written beside one."""
+async def _fill(url: str, sample: str, number: int, copies: Sequence[str] | None = None) -> None:
+    """Copies of one recorded response, spread over the other clients, with everything that is written beside one.
+
+    ``copies`` are statements, of which each copies one table's rows of the response (``$1``) for all in ``made``.
+    """
     connection = await asyncpg.connect(url, command_timeout=1800)
     try:
         async with connection.transaction():
@@ -138,7 +141,7 @@ async def _fill(url: str, sample: str, number: int) -> None:
                 " (select client_id from response where id = $1)) c",
                 uuid.UUID(sample), number,
             )  # fmt: skip
-            for statement in _COPIES:
+            for statement in _COPIES if copies is None else copies:
                 await connection.execute(statement, uuid.UUID(sample))
     finally:
         await connection.close()
