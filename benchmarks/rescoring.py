@@ -29,7 +29,7 @@ OTHER = "0" * 64
 
 _COPIES = (
     "insert into response select r.organisation_id, m.id, m.client_id, r.instrument, r.instrument_version,"
-    f" '{OTHER}', r.variant, r.answers, r.setting, r.answered_at + m.n * interval '1 minute',"
+    " repeat('0', 64), r.variant, r.answers, r.setting, r.answered_at + m.n * interval '1 minute',"
     " r.recorded_at, r.recorded_by, r.document, r.valid from response r, made m where r.id = $1",
     # one point off, so that each score is found to have changed
     "insert into score select s.organisation_id, m.id, s.scale, s.value + 1, s.status, s.valid"
