@@ -31,6 +31,7 @@ from api.charts.router import router as charts
 from api.clients.router import router as clients
 from api.consents.router import router as consents
 from api.corrections.router import router as corrections
+from api.couple_progress.router import router as couple_progress
 from api.couples.router import router as couples
 from api.erasure.router import gone_instead
 from api.erasure.router import router as erasure
@@ -77,6 +78,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     consents,
     care,
     couples,
+    couple_progress,
     charts,  # before the goals: a path of theirs has room for anything
     goals,
     assignments,
