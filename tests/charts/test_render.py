@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from api.charts import render
-from api.charts.draw import svg
+from api.charts.draw import pdf, png, svg
 from api.charts.render import DrawingFailed, Renderer
 from api.charts.series import series_chart
 from api.problems import ServiceUnavailable
@@ -97,6 +97,45 @@ async def test_too_slow() -> None:
         with pytest.raises(ServiceUnavailable):
             await slow.svg(spec(1.0))
         assert slow._process is None, "what hangs is ended"
+
+
+async def test_pixels_and_pages_are_drawn_there_too(renderer: Renderer) -> None:
+    assert await renderer.png(spec(16.2), ppi=144) == png(spec(16.2), 144)
+    assert await renderer.pdf(spec(16.2)) == pdf(spec(16.2))
+    process_of(renderer).kill()
+    await process_of(renderer).wait()
+    assert (await renderer.png(spec(2.0))).startswith(b"\x89PNG"), "one that was killed is replaced"
+
+
+async def test_forms_and_finenesses_are_kept_apart() -> None:
+    async with Renderer() as made:
+        drawn = [await made.png(spec(16.2), ppi=ppi) for ppi in (72, 144)]
+        assert len(drawn[0]) < len(drawn[1])
+        assert [await made.png(spec(16.2), ppi=ppi) for ppi in (72, 144)] == drawn
+        assert "<svg" in await made.svg(spec(16.2))
+
+
+async def test_what_is_kept_is_bounded_by_its_size() -> None:
+    async with Renderer(most_bytes=20_000) as made:
+        first = await made.svg(spec(1.0))
+        for value in range(2, 6):
+            await made.svg(spec(float(value)))
+            assert made._size == sum(len(kept) for kept in made._kept.values()) <= 20_000
+        assert await made.svg(spec(1.0)) is not first
+
+
+async def test_too_many_at_once() -> None:
+    sleeper = (sys.executable, "-c", "import time; time.sleep(60)")
+    async with Renderer(command=sleeper, longest=1.0, most_waiting=3) as slow:
+        asked = [asyncio.ensure_future(slow.svg(spec(float(value)))) for value in range(3, 9)]
+        done, waiting = await asyncio.wait(asked, timeout=0.5)
+        assert len(done) == len(waiting) == 3, "those beyond are refused at once"
+        assert all(isinstance(task.exception(), ServiceUnavailable) for task in done)
+        for task in waiting:
+            with pytest.raises(ServiceUnavailable):
+                await task
+        with pytest.raises(ServiceUnavailable):
+            await slow.svg(spec(1.0))  # there is room again
 
 
 @pytest.mark.parametrize("command", [(sys.executable, "-c", "pass"), ("/nowhere/python",)])
