@@ -1,5 +1,5 @@
 # Every target works as the first command on a fresh clone: Python 3.11 to 3.13, make and git are enough. The tests in
-# tests/fhir need Node 20 and Chromium besides, which are installed from Debian where they are missing and that may be.
+# tests/fhir and tests/pages need Node 20 and Chromium besides, installed from Debian where they lack and that may be.
 # PYTHON=python3.13 chooses the interpreter, PORT= the port, T= what to test.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
 PORT ?= 8000
@@ -7,13 +7,13 @@ T ?=
 BIN := .venv/bin
 RUN_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
-NODE_STAMP := tests/fhir/node_modules/.installed
+NODE_STAMPS := $(patsubst %,tests/%/node_modules/.installed,fhir pages)
 # A worker more than there are processors: many tests wait for a process or a database that starts.
 JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)))
 
 .DEFAULT_GOAL := help
-# Node and Chromium are of use to a whole run, and to what is asked of tests/fhir.
-ENGINES := $(if $(filter-out tests/fhir%,$(T)),,browser $(NODE_STAMP))
+# Node and Chromium are of use to a whole run, and to what is asked of tests/fhir and tests/pages.
+ENGINES := $(if $(filter-out tests/fhir% tests/pages%,$(T)),,browser $(NODE_STAMPS))
 .PHONY: help setup browser demo serve test test-long check bench openapi lock format changelog clean
 
 help:  ## list the targets
@@ -30,16 +30,16 @@ $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-$(NODE_STAMP): tests/fhir/package-lock.json tests/fhir/package.json tests/fhir/.npmrc
+$(NODE_STAMPS): %/node_modules/.installed: %/package-lock.json %/package.json %/.npmrc
 	@scripts/debian_package npm nodejs npm
-	@if ! command -v npm >/dev/null; then echo "without Node 20 or newer the tests in tests/fhir are skipped"; \
-	  else cd tests/fhir && npm ci --loglevel=error && touch .$(@:tests/fhir%=%); fi
+	@if ! command -v npm >/dev/null; then echo "without Node 20 or newer the tests in $* are skipped"; \
+	  else cd $* && npm ci --loglevel=error && touch node_modules/.installed; fi
 
 browser:
 	@for name in chromium-browser google-chrome google-chrome-stable; do command -v $$name >/dev/null && exit; done; \
 	  scripts/debian_package chromium chromium
 
-setup: $(DEV_STAMP) $(NODE_STAMP) browser  ## the environment with everything tests and checks need
+setup: $(DEV_STAMP) $(NODE_STAMPS) browser  ## the environment with everything tests and checks need
 
 demo: $(RUN_STAMP)  ## a synthetic clinic, served on 127.0.0.1:PORT
 	$(BIN)/fathomline demo --port $(PORT)
@@ -90,4 +90,4 @@ changelog: $(DEV_STAMP)  ## what the next release's notes would say
 	$(BIN)/towncrier build --draft --version next
 
 clean:  ## remove what was built, not the data
-	rm -rf .venv tests/fhir/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* mutants
+	rm -rf .venv $(NODE_STAMPS:/.installed=) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* mutants

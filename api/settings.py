@@ -73,6 +73,9 @@ class SignInSettings(BaseModel):
     organisations: dict[str, Annotated[str, Field(pattern=SLUG)]] = Field(
         default_factory=dict, description="What that claim says to slug; empty: it says the slug"
     )
+    subject_claim: str = Field(
+        default="sub", min_length=1, description="Claim that says who it is: best the clinician's id in episodes"
+    )
     role_claim: str = Field(default="role", min_length=1, description="Claim that holds the role, or a list with it")
     roles: dict[str, PageRole] = Field(
         default={"clinician": "clinician", "admin": "admin", "researcher": "researcher"},

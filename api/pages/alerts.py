@@ -18,6 +18,8 @@ from api.clients.service import Clients
 from api.pages.access import FormDep, Visit, VisitDep
 from api.pages.names import called, instrument_names
 from api.pages.render import page, redirect
+from api.pages.whose import Whose, has_clients
+from api.pages.whose import chosen as whose_is_shown
 from api.paging import Cursor
 
 router = APIRouter(include_in_schema=False)
@@ -32,7 +34,6 @@ STATUSES: Final = {
     "superseded": "Superseded by a correction",
     "historic": "Imported, never open",
 }
-Whose = Literal["mine", "all"]
 
 
 @router.get(ALERTS)
@@ -46,7 +47,7 @@ async def listed(
     cursor: Cursor = None,
 ) -> Response:
     """Alerts, urgent ones first: those of one's own clients, or of everybody's."""
-    whose = whose or default_whose(visit)
+    whose = whose_is_shown(visit, whose)
     wanted = AlertFilters(
         status=None if status == "any" else status, clinician=visit.principal.subject if whose == "mine" else None
     )
@@ -63,14 +64,10 @@ async def listed(
         statuses=STATUSES,
         chosen=status,
         whose=whose,
+        own=has_clients(visit),
         more=more,
         cursor=cursor,
     )
-
-
-def default_whose(visit: Visit) -> Whose:
-    """Clinicians come for their own clients, others for everybody's."""
-    return "mine" if visit.principal.role == "clinician" else "all"
 
 
 @router.get(ALERT)

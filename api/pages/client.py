@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from itertools import groupby
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -13,18 +14,16 @@ from api.alerts.router import ForReaders as AlertsDep
 from api.alerts.schemas import AlertFilters
 from api.catalogue.library import Library, LibraryDep
 from api.charts.render import Renderer
-from api.charts.series import series_chart
-from api.charts.style import Theme
+from api.charts.schemas import SeriesQuery
+from api.charts.service import every, series_spec
 from api.clients.router import ForReaders as ClientsDep
-from api.db import DatabaseDep, get_database
+from api.db import DatabaseDep
 from api.goals.router import ForReaders as GoalsDep
 from api.pages.access import Visit, VisitDep
 from api.pages.names import SHAPES, TONES, called, instrument_names
 from api.pages.render import HEADERS, page
-from api.problems import NotFound, request_id
-from api.progress import service
-from api.progress.repository import Found, measurements
-from api.progress.schemas import ChartQuery, ProgressQuery
+from api.progress.schemas import ProgressQuery
+from api.progress.service import OVERALL
 from api.protocols.due import due_page
 from api.protocols.schemas import DueQuery
 from api.records.audit import AuditDep
@@ -40,9 +39,6 @@ MOST_ALERTS: Final = 20
 MOST_DUE: Final = 20
 NARROW, WIDE = 400, 720
 """Widths in pixels at which a picture is drawn: for a phone, and for a desk."""
-SHARP: Final = 144
-"""Pixels to the inch: two for each at which it is laid out. Not SVG, whose text a browser sets in whatever fonts its
-machine has: where those are wider than ours, words would be cut off."""
 NO_CONCERN: Final = "Other measures"
 
 
@@ -87,32 +83,15 @@ class Course:
         return summary(self.main)
 
 
-async def _rows(
-    request: Request, visit: Visit, client_id: uuid.UUID, instrument: str | None, scale: str | None
-) -> Found:
-    pool = get_database(request).pool
-    try:
-        return await measurements(
-            pool, visit.principal, request_id(request) or "", client_id, instrument, scale, None, None
-        )
-    except NotFound:
-        request.scope["state"]["refusal_kept"] = True  # in the one call that looked
-        raise
-
-
 async def courses(request: Request, visit: Visit, library: Library, client_id: uuid.UUID) -> list[Course]:
     """Every instrument that the client has answered, with all of its scales."""
-    own = visit.principal.organisation_id
     visit.principal.allow("progress:read")
-    choice = service.choose(await library.shelf(own, [""]), ProgressQuery())
-    rows = (await _rows(request, visit, client_id, None, None)).rows
-    shelf = await library.shelf(own, *service.judged(None, rows))
+    series, _ = await every(request, visit.principal, library, client_id, ProgressQuery())
     found = []
-    for code in sorted(rows):
-        if code in shelf.versions:
-            scales = list(service.series(shelf, shelf.get(code), choice, rows[code]))
-            main = next((one for one in scales if one.figures.scale.id == service.OVERALL), scales[0])
-            found.append(Course(main, scales))
+    for _, held in groupby(series, key=lambda one: one.instrument.code):
+        scales = list(held)
+        main = next((one for one in scales if one.figures.scale.id == OVERALL), scales[0])
+        found.append(Course(main, scales))
     return found
 
 
@@ -161,15 +140,11 @@ async def client(
         more_alerts=more is not None,
         due=due,
         goals=[(aim, reached.get(aim.id)) for aim in aims],
-        instruments=await instrument_names(library, own, {slot["instrument"] for slot in due}),
+        instruments=await instrument_names(
+            library, own, {slot["instrument"] for slot in due} | {one.instrument for one in opened}
+        ),
         widths=(NARROW, WIDE),
     )
-
-
-class PictureQuery(ChartQuery):
-    """Which picture, and in which colours."""
-
-    theme: Theme = "light"
 
 
 @router.get(CLIENT + "/chart.png")
@@ -178,16 +153,13 @@ async def picture(
     client_id: uuid.UUID,
     visit: VisitDep,
     library: LibraryDep,
-    query: Annotated[PictureQuery, Query()],
+    query: Annotated[SeriesQuery, Query()],
 ) -> Response:
-    """The picture of one series. It stands in the page as an image, so nothing in it can act."""
+    """The picture of one series, as an image, so that nothing in it can act.
+
+    Not as SVG, whose text a browser sets in the fonts of its machine: where those are wider, words would be cut off.
+    """
     visit.principal.allow("progress:read")
-    own = visit.principal.organisation_id
-    shelf = await library.shelf(own, [query.instrument])
-    instrument, choice = service.choose_one(shelf, query)
-    rows = (await _rows(request, visit, client_id, query.instrument, choice.scale)).rows
-    shelf = await library.shelf(own, *service.judged(query.instrument, rows))
-    (series,) = service.series(shelf, instrument, choice, rows.get(instrument.code, {}))
-    spec: dict[str, Any] = series_chart(series, width=query.width, theme=query.theme)
+    spec = await series_spec(request, visit.principal, library, client_id, query)
     renderer: Renderer = request.app.state.renderer
-    return Response(await renderer.png(spec, ppi=SHARP), media_type="image/png", headers=dict(HEADERS))
+    return Response(await renderer.png(spec, ppi=query.ppi), media_type="image/png", headers=dict(HEADERS))

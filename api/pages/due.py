@@ -11,9 +11,10 @@ from api.catalogue.library import LibraryDep
 from api.clients.router import ForReaders as ClientsDep
 from api.db import DatabaseDep
 from api.pages.access import VisitDep
-from api.pages.alerts import Whose, default_whose
 from api.pages.names import called, instrument_names
 from api.pages.render import page
+from api.pages.whose import Whose, has_clients
+from api.pages.whose import chosen as whose_is_shown
 from api.paging import Cursor
 from api.protocols.due import due_page
 from api.protocols.schemas import DueQuery, Status
@@ -41,7 +42,7 @@ async def due(
 ) -> Response:
     """What nobody has answered: the longest overdue first."""
     visit.principal.allow("care:read")
-    whose = whose or default_whose(visit)
+    whose = whose_is_shown(visit, whose)
     clinician = visit.principal.subject if whose == "mine" else None
     query = DueQuery(clinician=clinician, status=_SHOWN[show], limit=ROWS, cursor=cursor)
     day, items, more = await due_page(database, visit.principal, audit.request_id, query)
@@ -56,6 +57,7 @@ async def due(
         ),
         statuses=STATUSES,
         whose=whose,
+        own=has_clients(visit),
         show=show,
         more=more,
         cursor=cursor,

@@ -39,8 +39,16 @@ async def explain(
     )
     about = await clients.get(uuid.UUID(document["client_id"]))
     instrument = await library.get(visit.principal.organisation_id, told["instrument"], told["version"])
-    names = {scale.id: scale.name for scale in instrument.scales} | {
-        item.id: f"Item {item.id}: {item.topic}" for item in instrument.items
+    rules = [
+        *(r.id for r in instrument.caseness),
+        *(r.id for r in instrument.validity),
+        *(r.id for r in instrument.skips),
+    ]
+    names = {
+        "variant": "Variant",
+        **{rule: f"Rule: {rule}" for rule in rules},
+        **{item.id: f"Item {item.id}: {item.topic}" for item in instrument.items},
+        **{scale.id: scale.name for scale in instrument.scales},
     }
     steps = [(name, list(held)) for name, held in groupby(told["steps"], key=lambda step: str(step["about"]))]
     return page(

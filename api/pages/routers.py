@@ -6,12 +6,13 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from api.pages import alerts, client, due, explain, history, home, render, sign_in
+from api.pages import alerts, caseload, client, due, explain, history, home, render, sign_in
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     render.router,
     sign_in.router,
     home.router,
+    caseload.router,
     client.router,
     history.router,
     explain.router,

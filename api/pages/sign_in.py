@@ -106,10 +106,11 @@ def _development(request: Request) -> bool:
     return request.app.state.development_issuer is not None
 
 
-def _refused(title: str, words: str, *, status: int = 400, **context: Any) -> Response:
-    """Why somebody is not signed in; the attempt is over."""
+def _refused(title: str, words: str, *, status: int = 400, over: bool = True, **context: Any) -> Response:
+    """Why somebody is not signed in. The attempt is over, unless the answer was not to it."""
     shown = {"visit": None, "title": title, "words": words, "error": None, "description": None, **context}
-    return page("sign_in_refused.html", status=status, headers={"Set-Cookie": _FORGET_ATTEMPT}, **shown)
+    headers = {"Set-Cookie": _FORGET_ATTEMPT} if over else None
+    return page("sign_in_refused.html", status=status, headers=headers, **shown)
 
 
 def _unreachable(provider: Provider, error: ProviderUnreachable) -> Response:
@@ -168,7 +169,7 @@ async def callback(
     attempt = Attempt.of(request)
     if attempt is None or state is None or not same(state, derived(attempt.secret, "state")):
         words = "This browser has no such sign-in under way: it took longer than ten minutes, or it was done already."
-        return _refused("This sign-in cannot be finished", words)
+        return _refused("This sign-in cannot be finished", words, over=False)
     try:
         known = await provider.metadata()
         if (iss is not None or known.names_itself) and iss != provider.settings.issuer:
@@ -192,8 +193,8 @@ async def callback(
 async def _admit(request: Request, provider: Provider, claims: dict[str, Any], path: str) -> Response:
     """Let somebody in whom the provider vouches for, if there is a role and an organisation for them."""
     settings = provider.settings
-    subject = claims["sub"]
-    if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
+    subject = next(iter(openid.said(claims, settings.subject_claim)), "")
+    if not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
         return _refused("This sign-in cannot be finished", "The name that the sign-in service gave cannot be used.")
     slug = settings.organisation
     if settings.organisation_claim is not None:
