@@ -9,16 +9,33 @@ from typing import Annotated, Any, Final
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from api.caseload.router import CASELOAD
+from api.caseload.router import Reader as CaseloadReader
+from api.caseload.service import Caseloads
 from api.catalogue.library import LibraryDep
 from api.charts import service
 from api.charts.render import SCREEN, Renderer
-from api.charts.schemas import MOST_PIXELS, Look, LookQuery, ScalesQuery, SeriesQuery
+from api.charts.schemas import (
+    MOST_PIXELS,
+    CaseloadChartQuery,
+    CoupleChartQuery,
+    Look,
+    LookQuery,
+    ScalesQuery,
+    SeriesQuery,
+)  # fmt: skip
 from api.charts.style import Spec
+from api.couple_progress.router import PATH as COUPLE
+from api.couple_progress.router import ForCoupleReaders
+from api.couples.problems import JointViewClosed
+from api.db import DatabaseDep
 from api.goals.router import PROGRESS as GOALS
 from api.goals.router import ForReaders as GoalReaders
 from api.problems import NotFound, RequestInvalid, ServiceUnavailable, problems
 from api.progress.router import PATH as PROGRESS
 from api.progress.router import Reader
+from api.records.audit import AuditDep
+from api.references.active import organisation_references
 
 router = APIRouter(tags=["progress"])
 
@@ -134,6 +151,34 @@ async def _goals(client_id: uuid.UUID, goals: GoalReaders, query: Annotated[Look
     return _drawn(service.goals_spec(await goals.progress(client_id), query), query)
 
 
+async def _couple(
+    couple_id: uuid.UUID, progress: ForCoupleReaders, query: Annotated[CoupleChartQuery, Query()]
+) -> Drawn:
+    _fits(query)
+    return _drawn(await service.couple_spec(progress, couple_id, query), query)
+
+
+async def _caseload(
+    request: Request,
+    principal: CaseloadReader,
+    audit: AuditDep,
+    database: DatabaseDep,
+    library: LibraryDep,
+    query: Annotated[CaseloadChartQuery, Query()],
+) -> Drawn:
+    _fits(query)
+    caseloads = Caseloads(database, library, organisation_references(request), principal, audit.request_id)
+    return _drawn(service.caseload_spec(await caseloads.page(query), query), query)
+
+
 pictures(PROGRESS, "Progress", "One series of a client", _series, _NOT_FOUND)
 pictures(PROGRESS + "/scales", "Scales", "Every scale that a client has answered, small", _scales, _NOT_FOUND)
 pictures(GOALS, "GoalProgress", "A client's own goals, by number", _goals, _NOT_FOUND)
+pictures(
+    COUPLE,
+    "CoupleProgress",
+    "Two of a couple on one scale, as A and B, while everybody consents",
+    _couple,
+    problems(NotFound, JointViewClosed, RequestInvalid),
+)
+pictures(CASELOAD, "Caseload", "A page of a caseload, a row a client, by number", _caseload, problems(RequestInvalid))

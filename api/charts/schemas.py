@@ -8,7 +8,9 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from api.caseload.schemas import CaseloadQuery
 from api.charts.style import NARROWEST, USUAL, WIDEST
+from api.couple_progress.schemas import CoupleProgressQuery
 from api.progress.schemas import ChartQuery, Code
 from api.times import PastTime
 from scoring.phrases import LANGUAGES
@@ -71,4 +73,27 @@ class LookQuery(_Closed):
     ppi: Ppi = Field(default=PRINTER, description=_PPI)
 
 
-Look = SeriesQuery | ScalesQuery | LookQuery
+class CoupleChartQuery(CoupleProgressQuery):
+    """Which two of a couple, on which scale, and how it looks."""
+
+    instrument: Code = Field(description="Code of an instrument")
+    scale: Code | None = Field(
+        default=None, description="One of its scales; without it `total`, or the first where there is no `total`"
+    )
+    pair: int = Field(default=1, ge=1, description="Of a couple of more than two: which of `pairs`, from 1")
+    width: Width = Field(default=USUAL, description=_WIDTH)
+    theme: Theme = Field(default="light", description=_THEME)
+    language: Language = Field(default="en", description=_LANGUAGE)
+    ppi: Ppi = Field(default=PRINTER, description=_PPI)
+
+
+class CaseloadChartQuery(CaseloadQuery):
+    """Whose clients, which of them, and how the picture looks."""
+
+    width: Width = Field(default=USUAL, description=_WIDTH)
+    theme: Theme = Field(default="light", description=_THEME)
+    language: Language = Field(default="en", description=_LANGUAGE)
+    ppi: Ppi = Field(default=PRINTER, description=_PPI)
+
+
+Look = SeriesQuery | ScalesQuery | LookQuery | CoupleChartQuery | CaseloadChartQuery

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from fastapi import Request
 
 from api.catalogue.library import Library
+from api.charts.caseload import Case, caseload_chart
+from api.charts.couple import Apart, couple_chart
 from api.charts.goals import Target, TPoint, goals_chart
 from api.charts.marks import Session
 from api.charts.multiples import multiples_chart
-from api.charts.schemas import LookQuery, ScalesQuery, SeriesQuery
+from api.charts.schemas import CaseloadChartQuery, CoupleChartQuery, LookQuery, ScalesQuery, SeriesQuery
 from api.charts.series import series_chart
 from api.charts.style import Spec
+from api.couple_progress.service import CoupleProgress
 from api.goals.schemas import GoalProgress
+from api.problems import RequestInvalid
 from api.progress import reading, service
 from api.progress.repository import Episode, Found
 from api.progress.schemas import ProgressQuery
 from api.references.active import References, organisation_references
 from api.security.principal import Principal
+from scoring.change import critical_value
+from scoring.dyads.described import described
 from scoring.growth.stratum import severity
 from scoring.growth.trajectory import expected
 from scoring.phrases import language
 from scoring.progress import Progress
+
+_RELIABLE: Final = critical_value(0.05)
+"""What makes a change of an index a reliable one."""
 
 
 async def series_spec(
@@ -106,3 +115,65 @@ def goals_spec(progress: GoalProgress, query: LookQuery) -> Spec:
     return goals_chart(
         t, targets, t_baseline=begun, width=query.width, theme=query.theme, language=language(query.language)
     )
+
+
+async def couple_spec(progress: CoupleProgress, couple_id: uuid.UUID, query: CoupleChartQuery) -> Spec:
+    """Two of a couple on one scale.
+
+    Raises
+    ------
+    NotFound, JointViewClosed
+    RequestInvalid
+        As for one of them; or there is no such pair, or their scores on the scale must not be compared.
+    """
+    principal = progress.steps.audit.principal
+    asked = ProgressQuery.model_construct(instrument=query.instrument, scale=query.scale)
+    instrument, choice = service.choose_one(
+        await progress.library.shelf(principal.organisation_id, [query.instrument]), asked
+    )
+    joint = await progress.read(couple_id, query.model_copy(update={"scale": choice.scale}))
+    pairs = joint.pairs
+    if query.pair > len(pairs):
+        raise _refused("pair", "no-such-pair", f"the couple has {len(pairs)}")
+    pair = pairs[query.pair - 1]
+    if found := [both for both in pair.scales if both[0].figures.scale.id == choice.scale]:
+        first, second = found[0]
+        occasions = described(first, second, query.window_days)["occasions"]
+    else:
+        both = [member.series.get(instrument.code, []) for member in (pair.first, pair.second)]
+        if all(one.points for series in both for one in series) and all(both):
+            why = pair.not_compared[0]["detail"] if pair.not_compared else "the two are not on one scale"
+            raise _refused("scale", "not-comparable", why)
+        ((first,), (second,)) = both
+        occasions = []
+    apart = [Apart(one["first"]["answered_at"], one["first"]["value"], one["second"]["value"]) for one in occasions]
+    return couple_chart(first, second, apart, width=query.width, theme=query.theme, language=language(query.language))
+
+
+def _refused(parameter: str, code: str, detail: str) -> RequestInvalid:
+    return RequestInvalid(errors=[{"parameter": parameter, "in": "query", "code": code, "detail": detail}])
+
+
+def caseload_spec(page: Mapping[str, Any], query: CaseloadChartQuery) -> Spec:
+    """A page of a caseload; how many more there are is said."""
+    cases = [case(row) for row in page["items"]]
+    return caseload_chart(
+        cases,
+        total=page["totals"]["clients"] if query.cursor is None else None,
+        width=query.width,
+        theme=query.theme,
+        language=language(query.language),
+    )
+
+
+def case(row: Mapping[str, Any]) -> Case:
+    """A client of a caseload: of several measures that which the category is of."""
+    measures = sorted(row["measures"], key=lambda one: one["change"].get("category") != row["category"])
+    change = measures[0]["change"] if measures else {}
+    moved = None
+    if change.get("available") and change.get("rci") is not None:
+        sign = {"better": 1, "worse": -1}.get(change["direction"], 0)
+        moved = sign * abs(change["rci"]) / _RELIABLE
+    tracks = [one["on_track"].get("status") for one in row["measures"] if one["on_track"]["available"]]
+    status = "not-on-track" if "not-on-track" in tracks else tracks[0] if tracks else None
+    return Case(moved, row["category"], row["alerts"]["open"], row["overdue"], status)

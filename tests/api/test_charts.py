@@ -14,6 +14,7 @@ import httpx
 import pypdfium2
 import pytest
 
+from tests.api.couples import opened, says
 from tests.api.people import People, Person, faults, problem
 from tests.api.test_progress import all_answers, answered
 
@@ -188,3 +189,57 @@ async def test_sessions_are_drawn_by_shape(ehr: Person, treated: str) -> None:
         layer for layer in spec["layer"] if layer["mark"].get("shape") == "diamond" and not layer["mark"]["filled"]
     ]
     assert [len(layer["data"]["values"]) for layer in (ticks, diamonds)] == [1, 1]
+
+
+async def test_couple(ehr: Person) -> None:
+    couple, clients = await opened(ehr)
+    for client_id, start, end in ((clients[0], 2, 5), (clients[1], 4, 4)):
+        await answered(ehr, client_id, (0, all_answers(start)), (28, all_answers(end)))
+    for form, media_type in FORMS.items():
+        answer = await ehr.http.get(f"/v1/couples/{couple}/progress.{form}", params={"instrument": "fsfi"})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == media_type
+    spec = (await ehr.http.get(f"/v1/couples/{couple}/progress.vl.json", params={"instrument": "fsfi"})).json()
+    assert spec["description"].startswith("Partner A: Recovered: ")
+    assert " points apart (2 Feb 2026), closer than " in spec["description"]
+    assert not [name for name in (*clients, couple) if name in str(spec)]
+    for query, fault in (
+        ({"instrument": "fsfi", "pair": 2}, ("pair", "no-such-pair")),
+        ({"instrument": "fsfi", "pair": 0}, ("pair", "greater-than-equal")),
+        ({"instrument": "nonsense"}, ("instrument", "unknown-instrument")),
+        ({}, ("instrument", "missing")),
+        ({"instrument": "fsfi", "theme": "sepia"}, ("theme", "literal-error")),
+    ):
+        assert faults(await ehr.http.get(f"/v1/couples/{couple}/progress.svg", params=query)) == [fault]
+    await says(ehr, clients[1], couple, False)
+    closed = await ehr.http.get(f"/v1/couples/{couple}/progress.svg", params={"instrument": "fsfi"})
+    problem(closed, 403, "joint-view-closed")
+
+
+async def test_couple_of_whom_one_has_not_answered(ehr: Person) -> None:
+    couple, clients = await opened(ehr)
+    await answered(ehr, clients[0], (0, all_answers(2)))
+    answer = await ehr.http.get(f"/v1/couples/{couple}/progress.vl.json", params={"instrument": "fsfi"})
+    assert answer.json()["description"].endswith(
+        "Partner B: No measurement yet. There is no day on which both can be compared."
+    )
+
+
+async def test_caseload(people: People, treated: str) -> None:
+    body = {"started_on": "2026-01-01", "format": "individual", "clinician": "clinician-77"}
+    made = await people.ehr.http.post(f"/v1/clients/{treated}/episodes", json=body)
+    assert made.status_code == 201, made.text
+    for form, media_type in FORMS.items():
+        answer = await people.ehr.http.get(f"/v1/caseload.{form}", params={"clinician": "clinician-77"})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == media_type
+    spec = (await people.ehr.http.get("/v1/caseload.vl.json", params={"clinician": "clinician-77"})).json()
+    assert spec["description"].startswith("Of 1 client: ")
+    assert "1 recovered" in spec["description"]
+    assert treated not in str(spec)
+    (change,) = [v["to"] for layer in spec["layer"] for v in layer["data"]["values"] if "to" in v]
+    assert change > 1, "to the right is better"
+    assert faults(await people.ehr.http.get("/v1/caseload.svg", params={"language": "tlh"})) == [
+        ("language", "unknown-language")
+    ]
+    problem(await people.researcher.http.get("/v1/caseload.png"), 403, "forbidden")
