@@ -113,16 +113,18 @@ class OutcomeRepository:
     session: AsyncSession
     organisation_id: uuid.UUID
 
-    async def episodes(self, selection: Selection, measures: Sequence[Measure]) -> Episodes:
-        """Every ended episode of a selection with the scores that it began and ended with."""
+    async def episodes(self, selection: Selection, measures: Sequence[Measure], *, by_concern: bool) -> Episodes:
+        """Every ended episode of a selection with the scores that it began and ended with.
+
+        Concerns are only read where they are asked for: otherwise the episodes have none.
+        """
         connection = await self.session.connection()
-        # One plan reads everything and hashes it: several processes would each do so, and little memory goes to disk.
-        await connection.execute(text("set local max_parallel_workers_per_gather = 0"))
-        await connection.execute(text("set local work_mem = '64MB'"))
+        # A million scores are put in order: with the usual memory that would go by way of the disk.
+        await connection.execute(text("set local work_mem = '128MB'"))
         values = self._values(selection, measures)
         runs = (await connection.execute(text(_RUNS), values)).all()
         values |= {"runs": [run.id for run in runs]}
-        found = (await connection.execute(text(_query(selection, measures, runs)), values)).one()
+        found = (await connection.execute(text(_query(selection, measures, runs, by_concern=by_concern)), values)).one()
         return _decoded(dict(found._mapping), len(measures))
 
     async def answers(self, selection: Selection, measure: Measure) -> list[tuple[str, dict[str, Any]]]:
@@ -193,23 +195,30 @@ chosen as materialized (
   where e.organisation_id = :organisation_id and e.ended_on is not null {_kind(selection)})"""  # noqa: S608  - our own words
 
 
-_GIVEN: Final = """
-given as (
-  select a.* from (
-    select c.id as episode, false as early, r.id, r.instrument, r.instrument_version, r.variant, r.answered_at,
-           r.recorded_at, r.answered_at >= c.ended_on + cast(:window as integer) + 1 as late
-    from chosen c join response r on r.episode_id = c.id
-    where r.organisation_id = :organisation_id and r.instrument = any(cast(:instruments as text[]))
+def _given(selection: Selection) -> str:
+    """The forms that belong to each episode: those recorded with it, and those of no episode from just before it.
+
+    Of the table and not of what was chosen from it before, so that several processes can share the work.
+    """
+    columns = "r.id, r.instrument, r.instrument_version, r.variant, r.answered_at, r.recorded_at"
+    kind = f"e.organisation_id = :organisation_id and e.ended_on is not null {_kind(selection)}"
+    theirs = "r.organisation_id = :organisation_id and r.instrument = any(cast(:instruments as text[]))"
+    return f"""
+    select e.id as episode, false as early, {columns},
+           r.answered_at >= e.ended_on + cast(:window as integer) + 1 as late
+    from episode e join response r on r.episode_id = e.id
+    where {kind} and {theirs} and not {_SUPERSEDED}
     union all
-    select c.id, true, r.id, r.instrument, r.instrument_version, r.variant, r.answered_at, r.recorded_at, false
-    from chosen c join response r on r.client_id = c.client_id
-    where r.organisation_id = :organisation_id and r.instrument = any(cast(:instruments as text[]))
-      and r.episode_id is null
-      and r.answered_at >= c.started_on - cast(:window as integer) and r.answered_at < c.started_on
-  ) a
-  where not exists (
-    select from superseded u where u.organisation_id = :organisation_id and u.response_id = a.id))"""
-"""The forms that belong to each episode: those recorded with it, and those of no episode from just before it."""
+    select e.id, true, {columns}, false
+    from episode e join response r on r.client_id = e.client_id
+    where {kind} and {theirs} and r.episode_id is null
+      and r.answered_at >= e.started_on - cast(:window as integer) and r.answered_at < e.started_on
+      and not {_SUPERSEDED}"""  # noqa: S608  - our own words
+
+
+_SUPERSEDED: Final = (
+    "exists (select from superseded u where u.organisation_id = :organisation_id and u.response_id = r.id)"
+)
 
 
 def _held(runs: Sequence[Any]) -> str:
@@ -227,12 +236,15 @@ def _held(runs: Sequence[Any]) -> str:
     return " union all ".join(parts)
 
 
-def _scored(place: int, runs: Sequence[Any]) -> str:
-    """The scores of one measure by episode, in order of time, with why each is not used."""
+def _scored(place: int, selection: Selection, runs: Sequence[Any]) -> str:
+    """The scores of one measure by episode, in order of time, with why each is not used.
+
+    Worked out apart: the columns are made of it by one process, as they have to be in one order.
+    """
     usable = "why = 0 and {0} early"
     ordered = "order by answered_at, recorded_at, id"
     return f"""
-scored_{place} as (
+scored_{place} as materialized (
   select episode,
          array_agg(value {ordered}) filter (where {usable.format("")}) as early,
          array_agg(value {ordered}) filter (where {usable.format("not")}) as own,
@@ -243,7 +255,7 @@ scored_{place} as (
         when coalesce(s.version, g.instrument_version) <> all(cast(:versions_{place} as integer[])) then 3
         when g.variant <> all(cast(:variants_{place} as text[])) then 4
         when g.late then 5 else 0 end as why
-    from given g join ({_held(runs)}) s on s.response_id = g.id
+    from ({_given(selection)}) g join ({_held(runs)}) s on s.response_id = g.id
     where g.instrument = :instrument_{place} and s.scale = :scale_{place}) y
   group by episode)"""  # noqa: S608  - our own words and numbers of places
 
@@ -256,7 +268,7 @@ def _smalls(expression: str) -> str:
     return f"string_agg(int2send(coalesce({expression}, 0)::int2), '')"
 
 
-def _query(selection: Selection, measures: Sequence[Measure], runs: Sequence[Any]) -> str:
+def _query(selection: Selection, measures: Sequence[Measure], runs: Sequence[Any], *, by_concern: bool) -> str:
     """One statement; all of its aggregates see the episodes in one order, so columns fit together."""
     places = range(len(measures))
     columns = [
@@ -266,7 +278,7 @@ def _query(selection: Selection, measures: Sequence[Measure], runs: Sequence[Any
         f"{_smalls('array_position(cast(:end_reasons as text[]), c.end_reason)')} as end_reason",
         "string_agg(date_send(c.started_on), '') as started",
         "string_agg(date_send(c.ended_on), '') as ended",
-        f"string_agg(int8send(coalesce({_BITS}, 0)), '') as concerns",
+        f"string_agg(int8send({_BITS if by_concern else 'null'}), '') as concerns",
         f"{_smalls('least(t.attended, 32767)')} as attended",
     ]
     for place in places:
@@ -284,7 +296,7 @@ def _query(selection: Selection, measures: Sequence[Measure], runs: Sequence[Any
         "(select count(*) from episode e where e.organisation_id = :organisation_id and e.ended_on is null "  # noqa: S608  - our own words
         f"{_kind(selection, days=False)}) as open"
     )
-    parts = [_chosen(selection), _GIVEN, *(_scored(place, runs) for place in places), _ATTENDED]
+    parts = [_chosen(selection), *(_scored(place, selection, runs) for place in places), _ATTENDED]
     joins = " ".join(f"left join scored_{place} x{place} on x{place}.episode = c.id" for place in places)
     return (
         f"with {', '.join(parts)} select {', '.join(columns)}, {still_open} from chosen c {joins} "  # noqa: S608  - our own words
@@ -293,7 +305,8 @@ def _query(selection: Selection, measures: Sequence[Measure], runs: Sequence[Any
 
 
 _BITS: Final = (
-    "(select bit_or(1::bigint << (array_position(cast(:concerns as text[]), k) - 1)) from unnest(c.concerns) k)"
+    "(select coalesce(bit_or(1::bigint << (array_position(cast(:concerns as text[]), k) - 1)), 0)"
+    " from unnest(c.concerns) k)"
 )
 _ATTENDED: Final = """
 attended as (

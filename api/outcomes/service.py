@@ -119,7 +119,9 @@ class Outcomes:
         async with self.audit.database.session(organisation_id) as session:
             self.audit.record(session, "aggregate", "outcome")
             repository = OutcomeRepository(session, organisation_id)
-            episodes = await repository.episodes(asked.selection, measures)
+            episodes = await repository.episodes(
+                asked.selection, measures, by_concern=asked.query.group_by == "concern"
+            )
             if asked.query.reliability:
                 forms = await repository.answers(asked.selection, measures[0])
         found = await self.lane.run(organisation_id, groups, settings, episodes)

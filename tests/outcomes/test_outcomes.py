@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from datetime import date
 from typing import Any
 
 import asyncpg
+import httpx
 import numpy as np
 import pytest
 
@@ -257,6 +259,30 @@ async def test_scores_are_the_current_ones(
                 )
     total = (await ask())["total"]  # 15 became 9 in both runs, 16 became 3 in the first
     assert total["scores"]["last_of_completers"]["mean"] == pytest.approx((9 + 3) / 2)
+
+
+async def test_categories_are_those_of_each_clients_progress(
+    ask: Asks, stored: Stores, admin: httpx.AsyncClient, superuser: asyncpg.Connection, tenant: Tenant
+) -> None:
+    """What is told of all is what is told of each: the same scores are used, and judged the same."""
+    draw = np.random.default_rng(8)
+    courses = [course(*draw.integers(0, 28, draw.integers(2, 5)).tolist()) for _ in range(12)]
+    courses += [
+        Course([Form(0, None), Form(20, 19), Form(20, 18), Form(40, 3, version=99), Form(60, 11)]),
+        Course([Form(0, 24, valid=False), Form(20, 7), Form(50, 27, variant="phq-8"), Form(60, 16, variant="strict")]),
+    ]
+    await stored(courses)
+    clients = await superuser.fetch("select id from client where organisation_id = $1", tenant.id)
+    found = []
+    for (client,) in clients:
+        query = {"instrument": "phq-9", "scale": "total", "variant": "prorated"}
+        answer = await admin.get(f"/v1/clients/{client}/progress", params=query)
+        (series,) = answer.json()["series"]
+        if series["change"]["from_baseline"]["available"]:
+            found.append(series["change"]["from_baseline"]["category"])
+    told = (await ask())["total"]["rates"]["categories"]
+    assert {name: count for name, count in told.items() if count} == Counter(found)
+    assert len(Counter(found)) > 2
 
 
 async def test_the_english_service_by_hand(ask: Asks, stored: Stores) -> None:
