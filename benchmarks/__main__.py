@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import catalogue, change, due, groups, imports, recording, report, rescoring, scoring
+from benchmarks import caseload, catalogue, change, due, groups, imports, recording, report, rescoring, scoring
 from benchmarks.report import Outcome
 
 BENCHMARKS = {
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "record-response": recording.record_response,
     "stored-responses": recording.stored_responses,
     "due": due.due,
+    "caseload": caseload.caseload,
     "group-statistics": groups.group_statistics,
     "outcomes": groups.organisation_outcomes,
     "rescore": rescoring.rescore,

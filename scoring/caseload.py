@@ -85,11 +85,13 @@ def off_track(
     ranks
         Of the categories of the changes: :func:`category_ranks`.
     """
+    course = reference.model.from_baseline
     judged = (weeks > 0) & (weeks <= reference.horizon) & ~np.isnan(last) & ~np.isin(ranks, _RELIABLY_BETTER)
     found = np.zeros(len(first), np.bool_)
     direction = 1 if known.higher_is == "better" else -1
     for place in np.flatnonzero(judged).tolist() if known.higher_is != "neither" else []:
-        course = reference.model.person([0.0], [first[place]]).predict([weeks[place]])
-        predicted = min(max(course.mean.item(), known.minimum), known.maximum)
-        found[place] = direction * (float(last[place]) - predicted) / course.observed_sd.item() < -Z_80
+        start, rate = course.line(float(first[place]))
+        week = float(weeks[place])
+        predicted = min(max(start + rate * course.time(week), known.minimum), known.maximum)
+        found[place] = direction * (float(last[place]) - predicted) / course.observed_sd(week) < -Z_80
     return found

@@ -57,6 +57,13 @@ class Group(NamedTuple):
     last_at: Floats
 
 
+class Care(NamedTuple):
+    """Of the newest open episode."""
+
+    format: str
+    modality: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """What a client has to answer by today: how many are due, and how many overdue."""
@@ -143,11 +150,11 @@ class Reading:
                 runs = tuple(found) if found is not None and found[0] is not None else ()
                 yield cls(connection, organisation_id, runs)
 
-    async def clients(self, whose: Whose) -> tuple[list[uuid.UUID], list[str]]:
-        """Their ids in order, and the concerns of each, separated by commas, those of the newest episode first."""
+    async def clients(self, whose: Whose) -> tuple[list[uuid.UUID], list[str], list[Care]]:
+        """In order of ids: whom, of what concerns (separated by commas, the newest episode's first), in what care."""
         sql = statements.MINE.format(of=whose.condition)
         rows = await self.connection.fetch(sql, self.organisation_id, whose.clinician, whose.concern)
-        return [row[0] for row in rows], [row[1] for row in rows]
+        return [row[0] for row in rows], [row[1] for row in rows], [Care(row[2], row[3]) for row in rows]
 
     async def standings(
         self,

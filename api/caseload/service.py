@@ -15,9 +15,9 @@ import numpy as np
 
 import instruments
 from api.caseload.attention import MOST, attention, reasons
-from api.caseload.reading import NO_ALERT, NOTHING_DUE, Open, Reading, Statements, Waiting, Whose
+from api.caseload.reading import NO_ALERT, NOTHING_DUE, Care, Open, Reading, Statements, Waiting, Whose
 from api.caseload.schemas import ALL, CATEGORIES, CaseloadChange, CaseloadQuery, ChangeUnavailable
-from api.caseload.standing import Candidate, Judge, Pairs, candidate, standing_for
+from api.caseload.standing import Candidate, Judge, Pairs, candidate, reference_for, standing_for
 from api.catalogue.library import Library
 from api.db import Database
 from api.paging import decode_cursor, encode_cursor
@@ -47,6 +47,7 @@ class Standing:
 
     clients: list[uuid.UUID]
     concerns: list[str]
+    care: list[Care]
     pairs: Pairs
     chosen: Bools
     ranks: Integers
@@ -124,7 +125,7 @@ class Caseloads:
     async def _standing(
         self, reading: Reading, whose: Whose, candidates: Sequence[Candidate], known: References, day: date
     ) -> Standing:
-        clients, concerns = await reading.clients(whose)
+        clients, concerns, care = await reading.clients(whose)
         alerts = await reading.alerts(clients)
         slots = await reading.due(whose.clinician, day)
         if slots.stale:
@@ -145,7 +146,7 @@ class Caseloads:
         for group in groups:
             used[codes[group.instrument]] |= {v for v in (group.first_version, group.version) if v is not None}
         shelf = await self.library.shelf(self.principal.organisation_id, used, used)
-        pairs = await Judge(reading, self.library, known, shelf, clients, candidates).pairs(groups)
+        pairs = await Judge(reading, self.library, known, shelf, clients, care, candidates).pairs(groups)
         chosen = standing_for(pairs, candidates, concerns)
         ranks, off = np.zeros(len(clients), np.int64), np.zeros(len(clients), np.bool_)
         np.maximum.at(ranks, pairs.clients[chosen], pairs.ranks[chosen])
@@ -153,7 +154,7 @@ class Caseloads:
         opened = [alerts.get(one, NO_ALERT) for one in clients]
         late = np.array([waiting[one].overdue if one in waiting else 0 for one in clients], np.int64)
         first = attention([one.urgent for one in opened], [one.number for one in opened], ranks, off, late)
-        return Standing(clients, concerns, pairs, chosen, ranks, alerts, waiting, first, late, off)
+        return Standing(clients, concerns, care, pairs, chosen, ranks, alerts, waiting, first, late, off)
 
     async def _shown(
         self,
@@ -188,7 +189,7 @@ class Caseloads:
                 newest, choice = choose_one(shelf, ChartQuery(instrument=one.instrument, scale=one.scale))
                 given = {one.scale: found[client_id, one.instrument, one.scale]}
                 (progress,) = series(shelf, newest, choice, given)
-                shown.append(_measure(progress, one, concerns, references, asked=asked))
+                shown.append(_measure(progress, one, concerns, references, standing.care[place], asked=asked))
             rank = int(standing.ranks[place])
             waiting = standing.waiting.get(client_id, NOTHING_DUE)
             alerts = standing.alerts.get(client_id, NO_ALERT)
@@ -295,7 +296,7 @@ def _measures(
 
 
 def _measure(
-    one: Progress, taken: Candidate, concerns: Sequence[str], references: References, *, asked: bool
+    one: Progress, taken: Candidate, concerns: Sequence[str], references: References, care: Care, *, asked: bool
 ) -> dict[str, Any]:
     told = one.document()
     stands_for = [concern for concern in dict.fromkeys(concerns) if concern in taken.concerns]
@@ -304,7 +305,7 @@ def _measure(
         "chosen_by": "asked" if asked else "concern" if stands_for else "newest",
         "concerns": stands_for,
         "change": {name: value for name, value in told["change"]["from_baseline"].items() if name in _OF_CHANGE},
-        "on_track": _on_track(one, references),
+        "on_track": _on_track(one, references, care),
     }
 
 
@@ -315,12 +316,12 @@ _OF_PROGRESS: Final = (
 )  # fmt: skip
 
 
-def _on_track(one: Progress, references: References) -> dict[str, Any]:
+def _on_track(one: Progress, references: References, care: Care) -> dict[str, Any]:
     baseline, instrument, scale = one.baseline, one.instrument, one.figures.scale.id
-    stratum = None
+    label = None
     if baseline is not None and baseline["value"] is not None:
-        stratum = severity(instrument, one.variant, scale, baseline["value"])
-    reference = references.find(instrument.code, instrument.version, one.variant, scale, severity=stratum)
+        label = severity(instrument, one.variant, scale, baseline["value"])
+    reference = reference_for(references, instrument, one.variant, scale, care, label)
     told = expected(one, reference)
     if not told["available"]:
         return told

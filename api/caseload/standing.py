@@ -7,13 +7,14 @@ worked out by progress itself; a test holds the two to each other.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from api.caseload.reading import Group, Reading
+from api.caseload.reading import Care, Group, Reading
 from api.catalogue.library import Library, Shelf
 from api.progress.schemas import ChartQuery
 from api.progress.service import choose_one, series
@@ -21,6 +22,7 @@ from api.references.active import References
 from instruments import Instrument
 from scoring.caseload import Bools, Integers, category_ranks, off_track, overall_scale, rank_of
 from scoring.cutoffs import Floats
+from scoring.growth.reference import Reference
 from scoring.growth.stratum import severity
 from scoring.progress_figures import figures
 from scoring.reliable import Unavailable
@@ -41,6 +43,21 @@ class Candidate:
 def candidate(instrument: Instrument) -> Candidate:
     """The candidate that an instrument is."""
     return Candidate(instrument.code, overall_scale(instrument), tuple(instrument.concerns))
+
+
+def reference_for(
+    references: References, instrument: Instrument, variant: str, scale: str, care: Care, severity: str | None
+) -> Reference | Unavailable:
+    """What a client's course is held against: by the newest open episode, and where the first score lies."""
+    return references.find(
+        instrument.code,
+        instrument.version,
+        variant,
+        scale,
+        format=care.format,
+        modality=care.modality,
+        severity=severity,
+    )
 
 
 @dataclass(slots=True)
@@ -64,6 +81,7 @@ class Judge:
     references: References
     shelf: Shelf
     clients: Sequence[uuid.UUID]
+    care: Sequence[Care]
     candidates: Sequence[Candidate]
 
     async def pairs(self, groups: Sequence[Group]) -> Pairs:
@@ -102,14 +120,16 @@ class Judge:
         weeks = (np.array(group.last_at, np.float64) - first_at) / _WEEK
         known = figures(judging, one.scale, variant)
         ranks = category_ranks(known, first, last)
+        if not self.references.of(judging.code, judging.version, variant, one.scale):
+            return ranks, np.zeros(len(first), np.bool_)
+        by_stratum = defaultdict(list)
+        for number, (place, value) in enumerate(zip(group.places, first.tolist(), strict=True)):
+            by_stratum[self.care[place], severity(judging, variant, one.scale, value)].append(number)
         off = np.zeros(len(first), np.bool_)
-        if self.references.of(judging.code, judging.version, variant, one.scale):
-            severities = [severity(judging, variant, one.scale, value) for value in first.tolist()]
-            for stratum in set(severities):
-                reference = self.references.find(judging.code, judging.version, variant, one.scale, severity=stratum)
-                where = np.array([label == stratum for label in severities])
-                if not isinstance(reference, Unavailable):
-                    off[where] = off_track(known, reference, first[where], last[where], weeks[where], ranks[where])
+        for (care, label), where in by_stratum.items():
+            reference = reference_for(self.references, judging, variant, one.scale, care, label)
+            if not isinstance(reference, Unavailable):
+                off[where] = off_track(known, reference, first[where], last[where], weeks[where], ranks[where])
         return ranks, off
 
     def _judging(self, one: Candidate, version: int, variant: str) -> Instrument | None:

@@ -4,8 +4,9 @@ Rows of large tables are looked up by an index for each client or each pair of c
 query with a limit, so that no plan can be made which reads more. What is asked for besides is decided in memory.
 
 A score is **usable** that has a value, is valid, and is of a response that holds. The first and the last of a pair are
-nearly always the first and the last response: these are tried by themselves, and only where one of them is not usable
-are the others gone through. Where scores of a re-scoring count, each response is asked whose they are.
+nearly always the first and the last response: these are tried by themselves, and only where one of them is not usable,
+or another was answered at the same moment, are the others gone through. Each response lies on a page of its own, so
+what need not be read is not. Where scores of a re-scoring count, each response is asked whose they are.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ select set_config('fathomline.organisation_id', $1, true), set_config('enable_se
 # $1 the organisation, $2 the clinician (null: all), $3 a concern (null: any); `of` has the clinician, for an index.
 MINE: Final = """
 select e.client_id, coalesce(string_agg(nullif(array_to_string(e.concerns, ','), ''), ','
-                                        order by e.started_on desc, e.id desc), '') as concerns
+                                        order by e.started_on desc, e.id desc), '') as concerns,
+       (array_agg(e.format order by e.started_on desc, e.id desc))[1] as format,
+       (array_agg(e.modality order by e.started_on desc, e.id desc))[1] as modality
 from episode e
 where e.organisation_id = $1 and e.ended_on is null {of}
 group by e.client_id
@@ -97,11 +100,14 @@ order by {_ORDER.format(way=way)} limit 1
 
 
 def _tried(row: str, way: str) -> str:
-    """The same where the first or last response is at hand as ``row``."""
+    """The same where the first or last response is at hand as ``row``, unless it is one of several of that moment."""
     return f"""
 select * from (
   select {row}.id, {row}.version, {row}.variant, s.value, {row}.at from score s
   where {_SCORE.format(row=row, scale="p.scale")} and {_USABLE} and {_HOLDS.format(row=row)}
+    and not exists (
+      select from response t
+      where t.client_id = p.client_id and t.instrument = p.instrument and t.answered_at = {row}.at and t.id <> {row}.id)
   union all
   select * from ({_usable(way, RECORDED)}) u
 ) u limit 1
@@ -111,7 +117,7 @@ select * from (
 _FIRST_OF_NEXT: Final = """
 select r.instrument, r.id, r.instrument_version, r.variant, r.answered_at from response r
 where r.client_id = {client}.client_id {after}
-order by r.instrument, r.answered_at, r.recorded_at, coalesce(r.root_id, r.id) limit 1
+order by r.instrument, r.answered_at limit 1
 """
 
 
@@ -133,7 +139,7 @@ left join lateral ({_usable("desc", _scores(7))}) l on true
 cross join lateral (
   select r.id, r.instrument_version as version, r.variant, r.answered_at as at from response r
   where r.client_id = p.client_id and r.instrument = p.instrument
-  order by {_ORDER.format(way="desc")} limit 1
+  order by r.answered_at desc limit 1
 ) n
 left join lateral ({_tried("p", "asc")}) f on true
 left join lateral ({_tried("n", "desc")}) l on true

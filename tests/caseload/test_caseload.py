@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -13,6 +14,8 @@ from fastapi import FastAPI
 
 import instruments
 from api.caseload.schemas import CaseloadPage
+from api.caseload.service import _shipped
+from api.paging import encode_cursor
 from tests.api.corrected import correct
 from tests.api.people import People, faults, problem, web
 from tests.caseload.clinic import (
@@ -28,6 +31,7 @@ from tests.caseload.clinic import (
     totals_of,
 )
 from tests.conftest import Tenant
+from tests.factories import make_reference
 from tests.protocols.clinic import assigned, made
 
 
@@ -64,10 +68,6 @@ class TestRefused:
 
     @pytest.mark.parametrize("seconds", [-1, 64, 0.5])
     async def test_a_cursor_of_another_list(self, people: People, seconds: float) -> None:
-        from datetime import UTC, datetime
-
-        from api.paging import encode_cursor
-
         cursor = encode_cursor(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds), uuid.uuid4())
         answer = await people.clinician.http.get(PATH, params={"cursor": cursor})
         assert faults(answer) == [("cursor", "cursor-invalid")]
@@ -318,6 +318,36 @@ class TestOrder:
         assert (row["alerts"], row["attention"]) == ({"open": 0, "severity": None}, ["harmed"])
 
 
+class TestOnTrack:
+    async def test_who_is_not_on_track_comes_before_what_is_overdue(
+        self, people: People, tenant: Tenant, superuser: asyncpg.Connection
+    ) -> None:
+        """By a reference for telehealth that expects 2 points more each week, and by one for others that does not."""
+        ehr = people.ehr
+        far, near = [await begun(ehr, modality=modality) for modality in ("telehealth", "in-person")]
+        for client_id in (far, near):
+            await answered(ehr, client_id, "fsfi", 3, 3, 3)
+        model = {
+            "intercept": 21.6,
+            "slope": 2.0,
+            "fixed_covariance": [[0.0, 0.0], [0.0, 0.0]],
+            "random_covariance": [[1.0, 0.0], [0.0, 0.01]],
+            "residual_variance": 1.0,
+        }
+        scale = {"instrument": "fsfi", "variant": "strict", "persons": 400}
+        flat = json.dumps(model | {"slope": 0.0})
+        await make_reference(superuser, tenant.id, **scale, modality="telehealth", model=json.dumps(model))
+        await make_reference(superuser, tenant.id, **scale, model=flat)
+        found = await rows(people.clinician)
+        assert [*found] == [far, near]
+        told = {client_id: row["measures"][0]["on_track"] for client_id, row in found.items()}
+        assert (told[far]["status"], told[near]["status"]) == ("not-on-track", "on-track")
+        assert (told[far]["reference_n"], told[far]["since"] is None, told[near]["since"]) == (400, False, None)
+        assert (found[far]["attention"], found[near]["attention"]) == (["not-on-track"], [])
+        assert CaseloadPage.model_validate_json((await people.clinician.http.get(PATH)).content)
+        assert (await page(people.clinician))["totals"]["not_on_track"] == 1
+
+
 async def test_whom_was_shown_is_on_record(
     app: FastAPI, tenant: Tenant, people: People, superuser: asyncpg.Connection
 ) -> None:
@@ -336,8 +366,6 @@ async def test_whom_was_shown_is_on_record(
 
 
 def test_every_instrument_has_a_scale_that_stands_for_it() -> None:
-    from api.caseload.service import _shipped
-
     for one in _shipped():
         assert one.scale in {scale.id for scale in instruments.load(one.instrument).scales}
         assert one.concerns

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import asyncpg
 
 CLIENTS = 50_000
+CLINICIANS = 5_000
 SHARES = (0.7, 0.2)
 """Of all responses, in two organisations; what lies between is the rest of a practice that nobody asks about."""
 
@@ -28,7 +29,11 @@ FILLED: dict[str, tuple[str, int, Mapping[str, str]]] = {
         CLIENTS,
         {"id": key("n - 1", CLIENT), "external_id_hash": "sha256(int8send(n))", "external_id_sealed": "'\\x00'"},
     ),
-    "episode": ("client_id = $client", CLIENTS, {"id": key("n", EPISODE), "client_id": key("n - 1", CLIENT)}),
+    "episode": (
+        "client_id = $client",
+        CLIENTS,
+        {"id": key("n", EPISODE), "client_id": key("n - 1", CLIENT), "clinician": f"'c-' || n % {CLINICIANS}"},
+    ),
     "response": (
         "id = $response",
         1,

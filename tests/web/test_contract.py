@@ -155,6 +155,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "readOutcomes": {"params": {"instrument": "fsfi"}},
     "readAggregates": {"params": {"instrument": "fsfi", "scale": "total"}},
     "readCoupleProgressSpecification": {"params": {"instrument": "fsfi"}},
+    "readCaseload": {"params": {"clinician": "c-7"}},
     "readProgressSpecification": {"params": {"instrument": "fsfi"}},
     "recordCompletion": {"json": {"outcome": "done", "completed_on": "2026-01-19"}},
     "recordConsent": {"json": {"given": True, "stated_on": "2026-01-12"}},
