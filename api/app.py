@@ -69,6 +69,7 @@ from api.startup import derived_keys, service_database
 from api.webhooks.router import router as webhooks
 from api.wordings.router import YAML_PATH as WORDINGS
 from api.wordings.router import router as wordings
+from api.work.router import router as work
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     recording,
@@ -88,6 +89,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     corrections,
     alerts,
     progress,
+    work,
     caseload,
     research,
     outcomes,

@@ -2,7 +2,7 @@
 
 On each day what counts is the newest rating of each goal up to then, over the goals that are pursued: a dropped goal
 is left out with its weight from the day on which it was dropped, one without a rating until it has one; both are named.
-The T score at the start is of the same goals, so that the change is about one set of goals.
+The T score at the start, and the one as each was first rated, are of the same goals, so that changes are about one set.
 
 References
 ----------
@@ -72,6 +72,8 @@ class Point:
 
     day: date
     scores: Scores | None
+    from_first: Scores | None
+    """The same goals, with the first rating of each in the place of its start."""
     rated: tuple[uuid.UUID, ...]
     unrated: tuple[uuid.UUID, ...]
     unweighted: tuple[uuid.UUID, ...]
@@ -137,6 +139,7 @@ def _point(day: date, known: Sequence[Scaled]) -> Point:
     dropped = tuple(goal.id for goal in known if goal.dropped_on is not None and goal.dropped_on <= day)
     pursued = [goal for goal in known if goal.id not in dropped]
     counted: list[tuple[int, int, int]] = []
+    first: list[tuple[int, int, int]] = []
     rated: list[uuid.UUID] = []
     unrated: list[uuid.UUID] = []
     for goal in (goal for goal in pursued if goal.weight):
@@ -146,5 +149,7 @@ def _point(day: date, known: Sequence[Scaled]) -> Point:
         else:
             rated.append(goal.id)
             counted.append((goal.weight, goal.baseline, newest.value))
+            first.append((goal.weight, goal.ratings[0].value, newest.value))
     unweighted = tuple(goal.id for goal in pursued if not goal.weight)
-    return Point(day, t_scores(counted), tuple(rated), tuple(unrated), unweighted, dropped)
+    scores = (t_scores(counted), t_scores(first))
+    return Point(day, *scores, tuple(rated), tuple(unrated), unweighted, dropped)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Request, Response, status
+from fastapi import APIRouter, Depends, Query, Request, Response, status
 
 from api.conditional import IfMatch, etag
 from api.db import SessionDep
@@ -24,6 +24,7 @@ GOALS: Final = "/v1/clients/{client_id}/goals"
 PROGRESS: Final = GOALS + "/progress"
 GOAL: Final = GOALS + "/{goal_id}"
 RATINGS: Final = GOAL + "/ratings"
+Wording = Annotated[bool, Query(description="The words of each goal too; they stay sealed without this")]
 Reader = Annotated[Principal, Depends(require("care:read"))]
 Writer = Annotated[Principal, Depends(require("care:write"))]
 
@@ -69,9 +70,9 @@ async def listed(
 
 
 @router.get(PROGRESS, operation_id="readGoalProgress", responses=FOUND)
-async def progress(client_id: uuid.UUID, goals: ForReaders) -> schemas.GoalProgress:
+async def progress(client_id: uuid.UUID, goals: ForReaders, wording: Wording = False) -> schemas.GoalProgress:
     """T scores over time of the goals in levels, with their change from the start, and every goal's series."""
-    return await goals.progress(client_id)
+    return await goals.progress(client_id, wording=wording)
 
 
 @router.get(GOAL, operation_id="readGoal", responses=READ)

@@ -135,6 +135,8 @@ class AttainmentPoint(BaseModel):
     t: float | None = Field(description="Kiresuk-Sherman T: 50 where all is as expected")
     t_baseline: float | None = Field(description="T at the start, of the same goals")
     change: float | None = Field(description="`t` less `t_baseline`")
+    t_first: float | None = Field(description="T of the same goals, each as it was rated first")
+    change_from_first: float | None = Field(description="`t` less `t_first`")
     status: str = Field(description="`complete`, `prorated` (a goal has no rating), `insufficient`, `not_applicable`")
     rated: list[uuid.UUID]
     unrated: list[uuid.UUID] = Field(description="Left out with their weights: not rated until then")
@@ -154,6 +156,8 @@ class GoalSeries(BaseModel):
 
     goal_id: uuid.UUID
     kind: str
+    wording: str | None = Field(description="Only where it was asked for (`wording=true`)")
+    levels: list[str] | None = Field(description="Only where it was asked for, of `levels`")
     weight: int | None
     target: int | None
     baseline: int
@@ -161,6 +165,11 @@ class GoalSeries(BaseModel):
     dropped_on: date | None
     ratings: list[SeriesPoint]
     change: int | None = Field(description="The newest value less the one at the start; null without a rating")
+    change_from_first: int | None = Field(description="The newest less the first rating; null without a rating")
+    way: float | None = Field(
+        description="Of a `target`: the share of the way from the start that the newest has gone; below 0 away from "
+        "it, above 1 beyond it. Null of `levels` and without a rating"
+    )
     reached: bool | None = Field(description="By the newest: level 0 or above, or the target; null without a rating")
 
 

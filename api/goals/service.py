@@ -160,10 +160,15 @@ class Goals:
         more = encode_cursor(rows[limit - 1].recorded_at, rows[limit - 1].id) if len(rows) > limit else None
         return [_rating(row, current=row.id in counting) for row in rows[:limit]], more
 
-    async def progress(self, client_id: uuid.UUID) -> schemas.GoalProgress:
-        """How the goals of a client have been reached over time; :class:`NotFound` for an unknown client."""
-        if await self.repository.client(client_id) is None:
+    async def progress(self, client_id: uuid.UUID, *, wording: bool = False) -> schemas.GoalProgress:
+        """How the goals of a client have been reached over time; :class:`NotFound` for an unknown client.
+
+        Words stay sealed unless they are asked for.
+        """
+        client = await self.repository.client(client_id)
+        if client is None:
             raise await self.steps.unknown("read-goal-progress", "client", client_id, UNKNOWN_CLIENT)
+        sealer = Sealer(self.keys, client, _PURPOSE) if wording else None
         goals = await self.repository.goals(client_id, None, None)
         rows = await self.repository.ratings([goal.id for goal in goals])
         self.steps.done("read-goal-progress", "client", client_id)
@@ -173,7 +178,7 @@ class Goals:
             client_id=client_id,
             formula=schemas.FormulaRead(**formula().model_dump()),
             attainment=[_attainment(point) for point in timeline(scaled)],
-            goals=[_series(goal, ratings[goal.id]) for goal in goals],
+            goals=[_series(goal, ratings[goal.id], sealer) for goal in goals],
         )
 
     async def _sealer(self, action: str, client_id: uuid.UUID) -> Sealer:
@@ -274,6 +279,8 @@ def _attainment(point: Point) -> schemas.AttainmentPoint:
     return schemas.AttainmentPoint(
         day=point.day,
         **(dict.fromkeys(("t", "t_baseline", "change")) if point.scores is None else point.scores._asdict()),
+        t_first=None if point.from_first is None else point.from_first.t_baseline,
+        change_from_first=None if point.from_first is None else point.from_first.change,
         status=point.status,
         rated=[*point.rated],
         unrated=[*point.unrated],
@@ -282,18 +289,24 @@ def _attainment(point: Point) -> schemas.AttainmentPoint:
     )
 
 
-def _series(goal: GoalRow, rows: Sequence[RatingRow]) -> schemas.GoalSeries:
+def _series(goal: GoalRow, rows: Sequence[RatingRow], sealer: Sealer | None) -> schemas.GoalSeries:
+    wording, levels = (None, None) if sealer is None else orjson.loads(sealer.open(goal.words_sealed, goal.id))
     ratings = [schemas.SeriesPoint(rated_on=one.rated_on, value=one.value) for one in _points(rows)]
     newest = ratings[-1].value if ratings else None
-    reached = None
+    reached = way = None
     if newest is not None:
         goes_up = goal.target is None or goal.target > goal.baseline
         wanted = 0 if goal.target is None else goal.target
         reached = newest >= wanted if goes_up else newest <= wanted
+        way = None if goal.target is None else (newest - goal.baseline) / (goal.target - goal.baseline)
     return schemas.GoalSeries(
         goal_id=goal.id,
         **goal.model_dump(include={"kind", "weight", "target", "baseline", "set_on", "dropped_on"}),
+        wording=wording,
+        levels=levels,
         ratings=ratings,
         change=None if newest is None else newest - goal.baseline,
+        change_from_first=None if newest is None else newest - ratings[0].value,
+        way=way,
         reached=reached,
     )

@@ -112,6 +112,12 @@ def test_over_time() -> None:
         t_scores([(1, -1, 1), (1, -1, -1)]),
         t_scores([(1, -1, 1), (1, -1, 2)]),
     ]
+    assert [point.from_first for point in points] == [
+        t_scores([(1, 0, 0)]),
+        t_scores([(1, 0, 0), (1, 0, 0)]),
+        t_scores([(1, 0, 1), (1, 0, -1)]),
+        t_scores([(1, 0, 1), (1, 2, 2)]),
+    ]
 
 
 def test_without_anything_to_count() -> None:

@@ -293,6 +293,45 @@ class TestProgress:
         assert (await progress(ehr, client))["goals"][2]["reached"] is True
         assert "entinel" not in str(found), "words are not needed for it"
 
+    async def test_change_since_the_first_rating(self, ehr: Person) -> None:
+        client = await ehr.client()
+        one, two = await made(ehr, client, LEVELS, weight=1), await made(ehr, client, LEVELS, weight=1)
+        calm, firm = await made(ehr, client, TARGET), await made(ehr, client, TARGET)
+        for goal, ratings in ((one, (-1, 0, 1)), (two, (0, 0)), (calm, (9, 6, 4))):
+            for week, value in enumerate(ratings):
+                await rated(ehr, goal, value, f"2026-02-{1 + 7 * week:02}")
+        found = await progress(ehr, client)
+        assert [(p["t"], p["t_first"], p["change_from_first"]) for p in found["attainment"]] == [
+            (43.7982632705, 43.7982632705, 0.0),  # -1 and 0: 50 - 10 / sqrt(0.7 x 2 + 0.3 x 4)
+            (50.0, 43.7982632705, 6.2017367295),
+            (56.2017367295, 43.7982632705, 12.4034734589),
+        ]
+        of_goal = {each["goal_id"]: each for each in found["goals"]}
+        assert (of_goal[one["id"]]["change"], of_goal[one["id"]]["change_from_first"]) == (2, 2)
+        assert of_goal[one["id"]]["way"] is None
+        # from 8 at the start to 3: 4 is four fifths of the way
+        told = of_goal[calm["id"]]
+        assert (told["baseline"], told["target"], told["change_from_first"]) == (8, 3, -5)
+        assert told["way"] == pytest.approx(4 / 5)
+        assert (of_goal[firm["id"]]["change_from_first"], of_goal[firm["id"]]["way"]) == (None, None)
+
+    async def test_words_only_where_they_are_asked_for(self, people: People) -> None:
+        client = await people.ehr.client()
+        one = await made(people.ehr, client, LEVELS)
+        await made(people.ehr, client, TARGET)
+        for person, query, told in ((people.ehr, "", False), (people.ehr, "?wording=false", False),
+                                    (people.clinician, "?wording=true", True)):  # fmt: skip
+            found = (await person.http.get(of(client, f"progress{query}"))).json()
+            assert ("entinel" in str(found)) == told
+            words = [LEVELS["wording"], TARGET["wording"]] if told else [None, None]
+            assert [goal["wording"] for goal in found["goals"]] == words
+            assert found["goals"][0]["levels"] == (one["levels"] if told else None)
+            assert found["goals"][1]["levels"] is None
+        assert faults(await people.ehr.http.get(of(client, "progress?wording=perhaps"))) == [
+            ("wording", "bool-parsing")
+        ]
+        problem(await people.elsewhere.http.get(of(client, "progress?wording=true")), 404, "not-found")
+
     async def test_nothing_yet(self, ehr: Person) -> None:
         client = await ehr.client()
         found = await progress(ehr, client)

@@ -157,6 +157,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "readCoupleProgressSpecification": {"params": {"instrument": "fsfi"}},
     "readCaseload": {"params": {"clinician": "c-7"}},
     "readProgressSpecification": {"params": {"instrument": "fsfi"}},
+    "readWorkProgress": {"params": {"instrument": "fsfi"}},
     "recordCompletion": {"json": {"outcome": "done", "completed_on": "2026-01-19"}},
     "recordConsent": {"json": {"given": True, "stated_on": "2026-01-12"}},
     "recordResponse": {"json": {"client_id": str(uuid.UUID(int=0))}, "headers": {"Idempotency-Key": "example"}},

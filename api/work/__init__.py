@@ -1,0 +1,1 @@
+"""The work between sessions beside an outcome series."""
