@@ -6,7 +6,19 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import caseload, catalogue, change, due, groups, imports, recording, report, rescoring, scoring
+from benchmarks import (
+    caseload,
+    catalogue,
+    change,
+    due,
+    groups,
+    imports,
+    progress,
+    recording,
+    report,
+    rescoring,
+    scoring,
+)
 from benchmarks.report import Outcome
 
 BENCHMARKS = {
@@ -21,6 +33,7 @@ BENCHMARKS = {
     "caseload": caseload.caseload,
     "group-statistics": groups.group_statistics,
     "outcomes": groups.organisation_outcomes,
+    "progress": progress.progress,
     "rescore": rescoring.rescore,
 }
 

@@ -41,6 +41,19 @@ async def select(request: Request, limit: int) -> Response:
     return Response(orjson.dumps([dict(row) for row in rows]), media_type="application/json")
 
 
+@app.get("/scores")
+async def scores(request: Request, client: str, scale: str | None = None) -> Response:
+    """Select a client's scores by an index: nobody asked who, nothing judged, nothing kept of it."""
+    rows = await request.app.state.pool.fetch(_SCORES, client, scale)
+    return Response(orjson.dumps([dict(row) for row in rows]), media_type="application/json")
+
+
+_SCORES = """
+select r.instrument, s.scale, r.answered_at, r.recorded_at, r.id::text, r.instrument_version, r.variant, s.value,
+       s.status, s.valid
+from response r join score s on s.organisation_id = r.organisation_id and s.response_id = r.id
+where r.client_id = $1 and ($2::text is null or s.scale = $2) order by s.scale, r.answered_at
+"""
 _SLOTS = """
 select id::text, client_id::text, episode_id::text, episode_protocol_id::text, clinician, entry, occurrence, instrument,
        instrument_version, variant, opens_on, due_on, overdue_on, closes_on, last_on

@@ -168,8 +168,13 @@ class Instrument(Described):
 
     def only_missing_differs(self, variant: str) -> bool:
         """Whether a complete form scores the same under some other variant that does not rest on memory."""
-        known = {one.id for one in self.variants if one.evidence != "memory"} - {variant}
-        return any(self._values_of(variant, complete=True) == self._values_of(one, complete=True) for one in known)
+        key = ("only-missing", variant)
+        kept: bool | None = self.compiled.get(key)
+        if kept is None:
+            known = {one.id for one in self.variants if one.evidence != "memory"} - {variant}
+            own = self._values_of(variant, complete=True)
+            kept = self.compiled[key] = any(own == self._values_of(one, complete=True) for one in known)
+        return kept
 
     def _values_of(self, variant: str, *, complete: bool = False) -> tuple[Any, ...]:
         """All that the values of scores follow from; of complete forms only, what does not speak of missing answers."""

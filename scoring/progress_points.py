@@ -171,6 +171,8 @@ def place_of_baseline(
     """The place of the baseline among the measurements that are used, or why there is none."""
     if isinstance(chosen, Unavailable):
         return chosen
+    if chosen is FIRST:
+        return 0 if None in reasons else NO_MEASUREMENT
     used = [m for m, reason in zip(ordered, reasons, strict=True) if reason is None]
     if chosen.response_id is not None:
         for m, reason in zip(ordered, reasons, strict=True):
