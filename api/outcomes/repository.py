@@ -248,7 +248,7 @@ scored_{place} as materialized (
   select episode,
          array_agg(value {ordered}) filter (where {usable.format("")}) as early,
          array_agg(value {ordered}) filter (where {usable.format("not")}) as own,
-         {", ".join(f"count(*) filter (where why = {n}) as why_{n}" for n in range(1, len(LEFT_OUT) + 1))}
+         (sum(1::bigint << ({_BITS_EACH} * (why - 1))) filter (where why > 0))::bigint as why
   from (
     select g.episode, g.early, g.id, g.answered_at, g.recorded_at, s.value, case
         when s.value is null then 1 when not s.valid then 2
@@ -264,34 +264,28 @@ def _floats(expression: str) -> str:
     return f"string_agg(float8send(coalesce({expression}, {_NAN})), '')"
 
 
-def _smalls(expression: str) -> str:
-    return f"string_agg(int2send(coalesce({expression}, 0)::int2), '')"
-
-
 def _query(selection: Selection, measures: Sequence[Measure], runs: Sequence[Any], *, by_concern: bool) -> str:
     """One statement; all of its aggregates see the episodes in one order, so columns fit together."""
     places = range(len(measures))
     columns = [
-        "count(*) as n",
-        f"{_smalls('array_position(cast(:modalities as text[]), c.modality)')} as modality",
-        f"{_smalls('array_position(cast(:formats as text[]), c.format)')} as format",
-        f"{_smalls('array_position(cast(:end_reasons as text[]), c.end_reason)')} as end_reason",
+        f"string_agg(int8send({_CODES}), '') as codes",
         "string_agg(date_send(c.started_on), '') as started",
         "string_agg(date_send(c.ended_on), '') as ended",
-        f"string_agg(int8send({_BITS if by_concern else 'null'}), '') as concerns",
-        f"{_smalls('least(t.attended, 32767)')} as attended",
+        f"string_agg(int8send({_CONCERNS if by_concern else 'null'}), '') as concerns",
+        "string_agg(int8send(coalesce(x0.why, 0)), '') as why",
     ]
     for place in places:
         of = f"x{place}"
+        counts = " + ".join(
+            f"(coalesce(cardinality({of}.{name}), 0) << {bits})" for name, bits in (("own", 0), ("early", 16))
+        )
         columns += [
             f"{_floats(f'{of}.early[1]')} as first_before_{place}",
             f"{_floats(f'{of}.early[cardinality({of}.early)]')} as last_before_{place}",
             f"{_floats(f'{of}.own[1]')} as first_{place}",
             f"{_floats(f'{of}.own[cardinality({of}.own)]')} as last_{place}",
-            f"{_smalls(f'least(cardinality({of}.own), 32767)')} as answered_{place}",
-            f"{_smalls(f'least(cardinality({of}.early), 32767)')} as times_before_{place}",
+            f"string_agg(int4send({counts}), '') as counts_{place}",
         ]
-    columns += [f"{_smalls(f'x0.why_{n}')} as why_{n}" for n in range(1, len(LEFT_OUT) + 1)]
     still_open = (
         "(select count(*) from episode e where e.organisation_id = :organisation_id and e.ended_on is null "  # noqa: S608  - our own words
         f"{_kind(selection, days=False)}) as open"
@@ -304,7 +298,19 @@ def _query(selection: Selection, measures: Sequence[Measure], runs: Sequence[Any
     )
 
 
-_BITS: Final = (
+_BITS_EACH: Final = 12
+"""Of a count of scores that are left out for one reason: several such counts are sent as one number."""
+_CODES: Final = " + ".join(
+    f"(coalesce({expression}, 0)::bigint << {bits})"
+    for expression, bits in (
+        ("array_position(cast(:modalities as text[]), c.modality)", 0),
+        ("array_position(cast(:formats as text[]), c.format)", 8),
+        ("array_position(cast(:end_reasons as text[]), c.end_reason)", 16),
+        ("t.attended", 24),
+    )
+)
+"""Places in the lists of codes, a byte each, and the number of sessions attended."""
+_CONCERNS: Final = (
     "(select coalesce(bit_or(1::bigint << (array_position(cast(:concerns as text[]), k) - 1)), 0)"
     " from unnest(c.concerns) k)"
 )
@@ -334,34 +340,33 @@ def _decoded(row: Mapping[str, Any], measures: int) -> Episodes:
     def column(name: str, kind: str) -> npt.NDArray[Any]:
         return np.frombuffer(row[name] or b"", kind)
 
-    def small(name: str) -> Ints:
-        return column(name, ">i2").astype(np.int64)
-
     def days(name: str) -> npt.NDArray[np.datetime64]:
         return _EPOCH + column(name, ">i4").astype("timedelta64[D]")
 
     def floats(name: str) -> Floats:
         return column(name, ">f8").astype(np.float64)
 
+    codes, why = column("codes", ">i8").astype(np.int64), column("why", ">i8").astype(np.int64)
+    counts = [column(f"counts_{place}", ">i4").astype(np.int64) for place in range(measures)]
     return Episodes(
-        modality=small("modality") - 1,
-        format=small("format") - 1,
-        end_reason=small("end_reason") - 1,
+        modality=(codes & 0xFF) - 1,
+        format=(codes >> 8 & 0xFF) - 1,
+        end_reason=(codes >> 16 & 0xFF) - 1,
         started=days("started"),
         ended=days("ended"),
         concerns=column("concerns", ">u8").astype(np.uint64),
-        attended=small("attended"),
+        attended=codes >> 24,
         series=tuple(
             Series(
                 first_before=floats(f"first_before_{place}"),
                 last_before=floats(f"last_before_{place}"),
                 first=floats(f"first_{place}"),
                 last=floats(f"last_{place}"),
-                answered=small(f"answered_{place}"),
-                times_before=small(f"times_before_{place}"),
+                answered=counts[place] & 0xFFFF,
+                times_before=counts[place] >> 16,
             )
             for place in range(measures)
         ),
-        left_out=np.stack([small(f"why_{n}") for n in range(1, len(LEFT_OUT) + 1)]),
+        left_out=np.stack([why >> _BITS_EACH * n & (1 << _BITS_EACH) - 1 for n in range(len(LEFT_OUT))]),
         open=int(row["open"]),
     )
