@@ -57,6 +57,7 @@ from api.protocols.router import router as protocols
 from api.query import only_known_parameters
 from api.records.refusals import keep_refusal
 from api.references.active import OrganisationReferences
+from api.report.router import router as report
 from api.rescoring.router import router as rescoring
 from api.research.router import router as research
 from api.responses.router import recording
@@ -89,6 +90,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     corrections,
     alerts,
     progress,
+    report,
     work,
     caseload,
     research,

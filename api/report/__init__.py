@@ -1,0 +1,1 @@
+"""What a clinician reads before a session: two pages at most about one client."""
