@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from statistics import median
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -18,7 +17,7 @@ from scoring.progress import NO_MEASUREMENT, ONE_MEASUREMENT, Point, Progress
 from scoring.reliable import NO_DIRECTION, Unavailable
 from scoring.series import milestones
 from scoring.series.overlap import FORMULAS, Nap, Phases
-from scoring.series.slopes import Kendall, LeastSquares, Series, TheilSen
+from scoring.series.slopes import Kendall, LeastSquares, Series, TheilSen, middle
 
 WEEK: Final = 604_800.0
 CONFIDENCE: Final = 0.95
@@ -70,21 +69,25 @@ def described(progress: Progress, start: Start | None = None) -> dict[str, Any]:
     values = np.array([point["value"] for point in used], np.float64)
     first = milestones.baseline_among(progress, used)
     points = used[first:]
+    whole = Series((seconds - seconds[first]) / WEEK if used else seconds, values)
     return {
-        "trend": _trend(progress, points, seconds[first:], values[first:]),
-        "non_overlap": _non_overlap(progress, start, seconds, values),
+        "trend": _trend(progress, points, whole.part(first, whole.n, 1) if first else whole),
+        "non_overlap": _non_overlap(progress, start, whole, int(np.count_nonzero(seconds < _moment(start)))),
         "milestones": milestones.described(progress, points),
     }
 
 
-def _trend(progress: Progress, points: Sequence[Point], seconds: Floats, values: Floats) -> dict[str, Any]:
+def _moment(start: Start | None) -> float:
+    return 0.0 if start is None else start.at.timestamp()
+
+
+def _trend(progress: Progress, points: Sequence[Point], series: Series) -> dict[str, Any]:
     """The slope of the points from the baseline on, in points of the scale per week."""
     if len(points) < 2:
         return (ONE_MEASUREMENT if points else NO_MEASUREMENT).document
-    if seconds[0] == seconds[-1]:
+    times = series.times
+    if times[-1] == 0:
         return ONE_TIME.document
-    times = (seconds - seconds[0]) / WEEK
-    series = Series(times, values)
     line = series.least_squares(CONFIDENCE)
     try:
         robust, test = _theil_sen(series.theil_sen(CONFIDENCE), len(points)), _kendall(series.kendall())
@@ -133,7 +136,7 @@ def _least_squares(line: LeastSquares) -> dict[str, Any]:
 
 def _next(progress: Progress, line: LeastSquares, times: Floats, since: datetime) -> dict[str, Any] | None:
     """One more measurement, after the usual distance between them; None where the line has no error."""
-    ahead = float(times[-1]) + median((times[1:] - times[:-1]).tolist())
+    ahead = float(times[-1]) + middle(np.sort(times[1:] - times[:-1]))
     found = line.predict(ahead)
     if found is None:
         return None
@@ -166,19 +169,17 @@ def _direction(progress: Progress, low: float | None, high: float | None) -> str
     return "better" if (low > 0) == (progress.figures.higher_is == "better") else "worse"
 
 
-def _non_overlap(progress: Progress, start: Start | None, seconds: Floats, values: Floats) -> dict[str, Any]:
-    """How much what was answered after the start of care differs from what was answered before it."""
+def _non_overlap(progress: Progress, start: Start | None, whole: Series, m: int) -> dict[str, Any]:
+    """How much what was answered after the start of care differs from the ``m`` that were answered before it."""
     higher_is = progress.figures.higher_is
     if higher_is == "neither":
         return NO_DIRECTION.document
     if start is None:
         return NO_START.document
-    if not values.size:
+    if not whole.n:
         return NO_MEASUREMENT.document
-    times = (seconds - seconds[0]) / WEEK
-    m = int(np.count_nonzero(seconds < start.at.timestamp()))
     try:
-        phases = Phases(values[:m], values[m:], higher_is=higher_is, times_before=times[:m], times_after=times[m:])
+        phases = Phases.within(whole, m, higher_is)
     except NotComputable as error:
         return _REASONS[error.reason].document
     found = phases.overlap(CONFIDENCE)
@@ -186,7 +187,7 @@ def _non_overlap(progress: Progress, start: Start | None, seconds: Floats, value
         "available": True,
         "start": {"at": start.at, "by": start.by},
         "before": m,
-        "after": len(values) - m,
+        "after": whole.n - m,
         "confidence": CONFIDENCE,
         "nap": _nap(found.nap),
         "tau": {"value": found.tau, "low": found.tau_low, "high": found.tau_high},

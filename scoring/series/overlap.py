@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -140,9 +141,43 @@ class Phases:
         if self.a.times.max() > self.b.times.min():
             raise ValueError("what is before must not be later than what is after")
 
+    @classmethod
+    def within(cls, whole: Series, m: int, higher_is: HigherIs) -> Phases:
+        """The first ``m`` of a series and the rest of it. It is in order of time.
+
+        Raises
+        ------
+        NotComputable
+            As the class.
+        """
+        for number, name in ((m, "before"), (whole.n - m, "after")):
+            if number < 1:
+                raise NotComputable(f"none-{name}", f"there is no measurement {name} the moment")
+        if whole.n > MOST:
+            raise NotComputable("too-many", f"pairs are compared up to {MOST} measurements")
+        made, sign = cls.__new__(cls), direction(higher_is)
+        made.a, made.b = whole.part(0, m, sign), whole.part(m, whole.n, sign)
+        if whole.in_order:
+            made.share(whole, m, sign)
+        return made
+
+    def share(self, whole: Series, m: int, sign: int) -> None:
+        """Take over from the whole series which of its pairs rise and fall, as they have been counted there."""
+        in_b = whole.rises[m * (2 * whole.n - m - 1) // 2 :]  # pairs are in the order of their first
+        up_b, down_b = int(np.count_nonzero(in_b > 0)), int(np.count_nonzero(in_b < 0))
+        between = [int(np.count_nonzero(self.sign > 0)), int(np.count_nonzero(self.sign < 0))][::sign]
+        of_a = whole.ways[0] - up_b - between[0], whole.ways[1] - down_b - between[1]
+        self.a.ways = (of_a[0], of_a[1]) if sign > 0 else (of_a[1], of_a[0])
+        self.b.ways = (up_b, down_b) if sign > 0 else (down_b, up_b)
+
+    @cached_property
+    def sign(self) -> Floats:
+        """Of each A (row) and B (column): 1 where B is better, -1 where A is, 0 where they are equal."""
+        return np.sign(self.b.values[None, :] - self.a.values[:, None])
+
     def overlap(self, confidence: float = 0.95) -> Overlap:
         """NAP, tau of non-overlap, and the variants of Tau-U."""
-        sign = np.sign(self.b.values[None, :] - self.a.values[:, None])
+        sign = self.sign
         found = _nap(sign, confidence)
         s_ab = round(sign.sum().item())
         tau_u = self._tau_u(s_ab, sign.size - int(np.count_nonzero(sign)))

@@ -31,6 +31,8 @@ Ints = npt.NDArray[np.intp]
 
 MOST: Final = 500
 """Measurements whose pairs are compared: 125,000 pairs, some milliseconds."""
+KEPT: Final = 128
+"""Measurements up to which what follows from their number or times alone is kept for the next series."""
 EXACT_UP_TO: Final = 33
 """Measurements without ties up to which the exact distribution of Kendall's S is used; above, the normal one."""
 
@@ -117,9 +119,17 @@ def _pairs_of(n: int) -> tuple[Ints, Ints]:
     return found
 
 
-def _pairs(n: int) -> tuple[Ints, Ints]:
-    # kept for the usual lengths alone: those of 500 would take 2 MB each
-    return _pairs_of(n) if n <= 128 else _pairs_of.__wrapped__(n)
+def _between(values: Floats) -> Floats:
+    """Of each pair, in the order of the first and then of the second, the second less the first."""
+    # positions are kept for the usual lengths alone: those of 500 would take 2 MB each
+    earlier, later = _pairs_of(len(values)) if len(values) <= KEPT else _pairs_of.__wrapped__(len(values))
+    return values.take(later) - values.take(earlier)
+
+
+@lru_cache(maxsize=16)
+def _lags_of(times: bytes) -> Floats:
+    """Of times as they lie in memory. The scales of one instrument have the same, one after the other."""
+    return _between(np.frombuffer(times))
 
 
 class Series:
@@ -149,6 +159,14 @@ class Series:
         self.times, self.values = (t, y.round(10)) if there.all() else (t[there], y[there].round(10))
         self.n = len(self.times)
 
+    def part(self, begin: int, end: int, sign: int) -> Series:
+        """Some of it, with values turned by ``sign``; what was checked is not checked again."""
+        made = object.__new__(Series)
+        made.times, made.values, made.n = self.times[begin:end], sign * self.values[begin:end], end - begin
+        if self.in_order:
+            made.in_order = True
+        return made
+
     @cached_property
     def in_order(self) -> bool:
         """Whether each time is later than the one before."""
@@ -159,14 +177,12 @@ class Series:
         """Of each pair, the later in the array minus the earlier, in points."""
         if self.n > MOST:
             raise NotComputable("too-many", f"pairs are compared up to {MOST} measurements, got {self.n}")
-        earlier, later = _pairs(self.n)
-        return self.values.take(later) - self.values.take(earlier)
+        return _between(self.values)
 
     @cached_property
     def lags(self) -> Floats:
         """The same of their times."""
-        earlier, later = _pairs(self.n)
-        return self.times.take(later) - self.times.take(earlier)
+        return _lags_of(self.times.tobytes()) if self.n <= KEPT else _between(self.times)
 
     @cached_property
     def slopes(self) -> Floats:
@@ -192,7 +208,7 @@ class Series:
     @property
     def alike(self) -> int:
         """Pairs of equal scores."""
-        return self.rises.size - sum(self.ways)
+        return self.n * (self.n - 1) // 2 - sum(self.ways)
 
     @property
     def at_once(self) -> int:

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.change import critical_value
-from scoring.cutoffs import NotComputable
+from scoring.cutoffs import HigherIs, NotComputable
 from scoring.series.overlap import FORMULAS, Phases, nap_interval, overlap
-from scoring.series.slopes import MOST
+from scoring.series.slopes import MOST, Series
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden_statistics" / "single_case.json").read_text())
 NEAR, NEAR_INTERVAL, SINGLE = (
@@ -219,3 +219,20 @@ def test_the_limits_are_roots(m: int, n: int, value: float, confidence: float) -
         u = x * (1 - x)
         left, right = m * n * (value - x) ** 2 * (2 - x) * (1 + x), square * u * (2 + h + (1 + 2 * h) * u)
         assert left == pytest.approx(right, abs=1e-8 * m * n)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=2, max_size=14),
+    st.integers(1, 13),
+    st.sampled_from(["better", "worse"]),
+)
+def test_parts_of_a_series_are_phases(steps: list[tuple[int, int]], place: int, higher_is: HigherIs) -> None:
+    """What is taken over from the whole series is what its parts give when they are looked at alone."""
+    times = [sum(step for step, _ in steps[: n + 1]) for n in range(len(steps))]
+    scores, m = [score for _, score in steps], min(place, len(steps) - 1)
+    apart = Phases(scores[:m], scores[m:], higher_is=higher_is, times_before=times[:m], times_after=times[m:])
+    part = Phases.within(Series(times, scores), m, higher_is)
+    assert part.overlap() == apart.overlap()
+    assert (part.a.s, part.b.s, part.a.alike, part.b.alike) == (apart.a.s, apart.b.s, apart.a.alike, apart.b.alike)
+    if m > 1 and times[0] < times[m - 1]:
+        assert part.corrected_anyway() == apart.corrected_anyway()
