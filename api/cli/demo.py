@@ -111,7 +111,8 @@ def instructions(
     yield f"""
 Ready: {base}   (Ctrl-C stops it)
 
-Open   {base}/health/ready
+Open   {base}/app              (the pages: sign in as clinician c-1)
+       {base}/health/ready
        {base}/openapi.json
 
 Try, in another terminal of the same folder (tokens are good for 8 hours; new ones:

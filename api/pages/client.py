@@ -27,6 +27,7 @@ from api.progress.service import OVERALL
 from api.protocols.due import due_page
 from api.protocols.schemas import DueQuery
 from api.records.audit import AuditDep
+from api.report.router import ForReaders as ReportsDep
 from instruments import Instrument, vocabulary
 from scoring.progress import REASONS, Progress
 from scoring.progress_words import headline, summary
@@ -163,3 +164,11 @@ async def picture(
     spec = await series_spec(request, visit.principal, library, client_id, query)
     renderer: Renderer = request.app.state.renderer
     return Response(await renderer.png(spec, ppi=query.ppi), media_type="image/png", headers=dict(HEADERS))
+
+
+@router.get(CLIENT + "/report.pdf")
+async def report(client_id: uuid.UUID, _: VisitDep, reports: ReportsDep) -> Response:
+    """Two pages for the session."""
+    made = await reports.report(client_id, "en")
+    shown = {"Content-Disposition": 'inline; filename="report.pdf"'}
+    return Response(made, media_type="application/pdf", headers={**HEADERS, **shown})

@@ -254,8 +254,8 @@ async def done(request: Request, back: Next = None) -> Response:
     check_host(request)
     if await session_of(request) is None:
         words = (
-            "This browser keeps no cookie of this site. Allow it, and sign in again; Safari takes one only over https, "
-            "also on one's own machine."
+            "This browser keeps no cookie of this site. Allow it, and sign in again. Some browsers take it only over "
+            "https, also on one's own machine."
         )
         return _refused("You are not signed in", words)
     return redirect(own_path(back) or HOME)

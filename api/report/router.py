@@ -50,15 +50,16 @@ def _reports(
     return Reports(request, library, goals, work, alerts, request.app.state.records)
 
 
+ForReaders = Annotated[Reports, Depends(_reports)]
+
+
 @router.get(
     REPORT,
     operation_id="printReport",
     response_class=Response,
     responses=problems(NotFound, RequestInvalid, ServiceUnavailable) | _CONTENT,
 )
-async def report(
-    client_id: uuid.UUID, reports: Annotated[Reports, Depends(_reports)], query: Annotated[ReportQuery, Query()]
-) -> Response:
+async def report(client_id: uuid.UUID, reports: ForReaders, query: Annotated[ReportQuery, Query()]) -> Response:
     """Two pages at most for a session: where the client stands, goals, work, open alerts, what is due, and sources."""
     made = await reports.report(client_id, query.language)
     headers = {"Cache-Control": "no-store", "Content-Disposition": 'inline; filename="report.pdf"'}

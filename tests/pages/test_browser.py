@@ -14,9 +14,9 @@ from tests.fhir.node import OLDEST, chromium, node_version
 from tests.pages.clinic import Clinic, make_clinic
 from tests.pages.serving import AXE, Site, site, tab_to, violations
 
-PHONE = {"width": 390, "height": 844}
+PHONE = {"width": 320, "height": 640}  # the narrowest that has to do (WCAG 1.4.10)
 DESK = {"width": 1280, "height": 900}
-SECRET = "a secret + of / tests"
+CONFIDENTIAL = "a secret + of / tests"
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ async def test_no_page_lets_itself_be_framed(there: Site, clinic: Clinic) -> Non
 async def test_a_client_with_a_secret_and_what_the_provider_says_when_it_refuses(
     settings: Settings, chrome: Browser
 ) -> None:
-    async with site(settings, chrome, "confidential", SECRET) as made:
+    async with site(settings, chrome, "confidential", CONFIDENTIAL) as made:
         clinic = await make_clinic(made.app)
         async with made.visitor() as page:
             await sign_in(page, clinic, "boss|admin")

@@ -89,7 +89,8 @@ async def test_every_page_holds_together_and_is_on_record(
 
 def test_every_page_is_walked() -> None:
     """A page that is added gets a path in `Clinic.paths`, or a test of its own and a line here."""
-    elsewhere = {"/app", "/app/", "/app/static/{name}", "/app/signed-out", "/app/clients/{client_id}/chart.png"}
+    files = {f"/app/clients/{{client_id}}/{name}" for name in ("chart.png", "report.pdf")}
+    elsewhere = {"/app", "/app/", "/app/static/{name}", "/app/signed-out"} | files
     declared = {
         route.path
         for router in ROUTERS
@@ -142,8 +143,8 @@ async def test_another_organisations_client_is_not_there(
         assert "A-17" not in answer.text
         unknown = await client.get(re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", str(uuid.uuid4()), clinic.paths[name]))
         assert without_ids(unknown.text) == without_ids(answer.text)
-        for path in (f"/app/clients/{clinic.client_id}/chart.png?instrument=phq-9",):
-            assert (await client.get(path)).status_code == 404
+        for file in ("chart.png?instrument=phq-9", "report.pdf"):
+            assert (await client.get(f"/app/clients/{clinic.client_id}/{file}")).status_code == 404
     events = await superuser.fetch("select * from audit_event where request_id = $1", request_id)
     assert [event["outcome"] for event in events] == ["not-found"]
     assert events[0]["organisation_id"] == stranger.organisation_id
@@ -190,6 +191,23 @@ async def test_pictures_and_the_style_sheet_are_there(clinic: Clinic) -> None:
         assert answer.headers["content-type"] == "text/css; charset=utf-8"
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert re.fullmatch(r"/app/static/app\.[0-9a-f]{16}\.css", str(sheet))
+
+
+async def test_the_report_is_a_file_of_its_own(clinic: Clinic, superuser: asyncpg.Connection) -> None:
+    request_id = uuid.uuid4().hex
+    async with clinic.signed_in() as client:
+        path = next(
+            str(given["href"])
+            for given in Elements((await client.get(clinic.paths["client"])).text).named("a")
+            if str(given["href"]).endswith("report.pdf")
+        )
+        answer = await client.get(path, headers={"X-Request-Id": request_id})
+        assert (answer.status_code, answer.content[:5]) == (200, b"%PDF-")
+        assert answer.headers["content-type"] == "application/pdf"
+        assert answer.headers["cache-control"] == "no-store"
+    assert await superuser.fetchval("select count(*) from audit_event where request_id = $1", request_id) > 0
+    async with clinic.signed_in("researcher:r-1") as client:
+        assert (await client.get(path)).status_code == 403
 
 
 @pytest.mark.parametrize("name", PAGES)
