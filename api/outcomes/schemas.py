@@ -16,7 +16,7 @@ LONGEST_WINDOW = 92
 class OutcomesQuery(BaseModel):
     """What is asked: which scale, of which ended episodes, divided by what."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid")
 
     instrument: str = Field(max_length=40, description="Code of the instrument")
     scale: str | None = Field(default=None, max_length=40, description="One of its scales; by default the total")
@@ -204,6 +204,28 @@ class GroupRead(BaseModel):
     left_out: list[LeftOutRead]
 
 
+class DifferenceRead(BaseModel):
+    """A rate minus that of the other group, with Newcombe's interval."""
+
+    available: Literal[True]
+    measure: str
+    denominator: str
+    n: int
+    n_against: int
+    difference: float
+    low: float
+    high: float
+
+
+class ContrastRead(BaseModel):
+    """One group against the one with the most completers. People were not put into groups at random."""
+
+    levels: dict[str, str]
+    against: dict[str, str]
+    reliably_improved: DifferenceRead | UnavailableRead
+    effect_sizes: list[EffectRead | NoEffectRead]
+
+
 class AlphaRead(BaseModel):
     """Cronbach's alpha with Feldt's interval."""
 
@@ -268,8 +290,6 @@ class OwnSampleRead(BaseModel):
 class SelectionRead(BaseModel):
     """Which episodes and scores count."""
 
-    model_config = ConfigDict(populate_by_name=True)
-
     since: date | None = Field(alias="from")
     until: date | None = Field(alias="to")
     modality: str | None
@@ -310,6 +330,9 @@ class OutcomesRead(BaseModel):
     denominators: dict[str, str]
     total: GroupRead
     groups: list[GroupRead]
+    contrasts: list[ContrastRead] = Field(
+        description="Of groups by modality or format; others overlap or have an order"
+    )
     own_sample: OwnSampleRead | None
     own_sample_of: str
     reliable_change: dict[str, Any] = Field(description="As in a client's progress")

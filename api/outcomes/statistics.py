@@ -19,11 +19,12 @@ from scoring.cutoffs import Bools, Floats, HigherIs, NotComputable
 from scoring.groups import effect_sizes
 from scoring.groups.attrition import kaplan_meier, stayed_against_left
 from scoring.groups.items import scored_items
-from scoring.groups.rates import Codes, category_codes, rate, rates, tally
+from scoring.groups.rates import CATEGORIES, MEASURES, Codes, category_codes, rate, rates, tally
 from scoring.groups.reliability import cronbach_alpha, intraclass, omega_total
 from scoring.groups.services import Measured, by_definition, by_figures, service_figures
 from scoring.progress import REASONS
 from scoring.progress_figures import Figures
+from scoring.proportions import newcombe, wilson
 from scoring.reliable import Unavailable
 
 GroupBy = Literal["modality", "format", "concern", "year", "quarter"]
@@ -66,13 +67,15 @@ class Asked:
 
 
 def groups(asked: Asked, episodes: Episodes) -> dict[str, Any]:
-    """All episodes together, and each group."""
+    """All episodes together, each group, and each group against the largest."""
     pre, post = episodes.series[0].pre, episodes.series[0].post
     people = _People(asked, episodes, pre, post, _codes(asked, pre, post), _measured(asked, episodes))
     everybody = np.ones(len(episodes), np.bool_)
+    divided = list(_levels(asked.group_by, episodes))
     return {
         "total": people.group({}, everybody),
-        "groups": [people.group(levels, members) for levels, members in _levels(asked.group_by, episodes)],
+        "groups": [people.group(levels, members) for levels, members in divided],
+        "contrasts": people.contrasts(divided) if asked.group_by in ("modality", "format") else [],
     }
 
 
@@ -179,6 +182,57 @@ class _People:
                 if count
             ],
         }
+
+    def contrasts(self, divided: Sequence[tuple[dict[str, str], Bools]]) -> list[dict[str, Any]]:
+        """Each group's completers against those of the group with the most of them."""
+        both = ~(np.isnan(self.pre) | np.isnan(self.post)) & (
+            self.episodes.end_reason != END_REASONS.index(NOT_TAKEN_UP)
+        )
+        cut = [(levels, members & both) for levels, members in divided]
+        against, reference = max(cut, key=lambda one: one[1].sum(), default=({}, both))
+        return [
+            {
+                "levels": levels,
+                "against": against,
+                "reliably_improved": self._difference(members, reference),
+                "effect_sizes": self._between(members, reference),
+            }
+            for levels, members in cut
+            if levels != against
+        ]
+
+    def _difference(self, members: Bools, reference: Bools) -> dict[str, Any]:
+        if self.codes is None:
+            return self._rates(members)
+        better = [CATEGORIES.index(name) for name in MEASURES["reliably-improved"]]
+        found = [wilson(int(np.isin(self.codes[who], better).sum()), int(who.sum())) for who in (members, reference)]
+        if found[0] is None or found[1] is None:
+            return Unavailable("too-few", "a difference of rates needs somebody in both groups").document
+        return {
+            "available": True,
+            "measure": "reliably-improved",
+            "denominator": "completers",
+            "n": found[0].n,
+            "n_against": found[1].n,
+            **vars(newcombe(found[0], found[1])),
+        }
+
+    def _between(self, members: Bools, reference: Bools) -> list[dict[str, Any]]:
+        higher_is = self.asked.higher_is
+
+        def pairs(who: Bools) -> effect_sizes.PairedMoments:
+            return effect_sizes.paired_moments(self.pre[who], self.post[who])
+
+        def of_change() -> effect_sizes.Effect:
+            first, second = pairs(members).change, pairs(reference).change
+            found = effect_sizes.between(first, second)
+            return effect_sizes.corrected(found, first.n + second.n - 2).towards(higher_is)
+
+        def of_points() -> effect_sizes.Effect:
+            return effect_sizes.d_ppc2(pairs(members), pairs(reference)).towards(higher_is)
+
+        named = (("d_between", of_change), ("d_ppc2", of_points))
+        return [{"effect": name, "of": "change-of-completers"} | _figure(make) for name, make in named]
 
     def _weeks(self, started: Bools) -> Floats:
         weeks: Floats = (self.episodes.ended[started] - self.episodes.started[started]) / _WEEK

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from scoring.groups import effect_sizes as es
-from scoring.proportions import wilson
+from scoring.proportions import newcombe, wilson
 from tests.conftest import Tenant
 from tests.factories import NOON, make_rescoring
 from tests.outcomes.clinic import Course, Form, course
@@ -126,6 +126,41 @@ async def test_groups_divide_the_episodes(ask: Asks, stored: Stores) -> None:
     assert await sizes("concern") == {"mood": 7, "sleep": 1, "not-stated": 1}
     assert await sizes("year") == {"2025": 8}
     assert await sizes("quarter") == {"2025-Q1": 8}
+
+
+async def test_groups_are_held_against_the_largest(ask: Asks, stored: Stores) -> None:
+    ends = {
+        "in-person": [(20, 4), (18, 16), (15, 14), (24, 10)],
+        "telehealth": [(20, 15), (22, 6), (16, 15)],
+        "hybrid": [],
+    }
+    courses = [course(*both, modality=modality) for modality, pairs in ends.items() for both in pairs]
+    await stored([*courses, course(20, modality="hybrid"), course(25, 1, modality="telehealth", reason="not-taken-up")])
+    found = (await ask(group_by="modality"))["contrasts"]
+    assert [one["levels"]["modality"] for one in found] == ["telehealth", "hybrid"]
+    assert {one["against"]["modality"] for one in found} == {"in-person"}
+    rates = [wilson(1, 3), wilson(2, 4)]
+    assert rates[0] is not None
+    assert rates[1] is not None
+    expected = newcombe(rates[0], rates[1])
+    told = found[0]["reliably_improved"]
+    assert (told["n"], told["n_against"]) == (3, 4)
+    assert (told["difference"], told["low"], told["high"]) == pytest.approx(
+        (expected.difference, expected.low, expected.high)
+    )
+    first, second = (es.paired_moments(*np.array(ends[name], float).T) for name in ("telehealth", "in-person"))
+    of_change = es.corrected(es.between(first.change, second.change), 5).towards("worse")
+    of_points = es.d_ppc2(first, second).towards("worse")
+    given = found[0]["effect_sizes"]
+    assert [one["effect"] for one in given] == ["d_between", "d_ppc2"]
+    assert (given[0]["estimate"], given[0]["low"], given[0]["high"]) == pytest.approx(
+        (of_change.estimate, of_change.low, of_change.high)
+    )
+    assert (given[1]["estimate"], given[1]["low"]) == (pytest.approx(of_points.estimate), None)
+    assert found[1]["reliably_improved"]["code"] == "too-few"
+    assert {one["code"] for one in found[1]["effect_sizes"]} == {"too-few"}
+    for by in ({}, {"group_by": "concern"}, {"group_by": "year"}):
+        assert (await ask(**by))["contrasts"] == []
 
 
 async def test_periods_are_those_of_the_end(ask: Asks, stored: Stores) -> None:
@@ -332,9 +367,16 @@ async def test_a_scale_without_figures_says_so(
     """There are effect sizes all the same; without a direction they are change as it is."""
     ends = [(4, 6), (5, 8), (6, 10)]
     given = {"instrument": instrument, "scale": scale, "variant": variant}
-    await stored([Course([Form(60 * n, v, **given) for n, v in enumerate(both)]) for both in ends])
-    found = await ask(instrument=instrument, scale=scale)
+    places = ("in-person", "in-person", "telehealth")
+    await stored(
+        [
+            Course([Form(60 * n, v, **given) for n, v in enumerate(both)], modality=place)
+            for both, place in zip(ends, places, strict=True)
+        ]
+    )
+    found = await ask(instrument=instrument, scale=scale, group_by="modality")
     assert found["total"]["rates"]["code"] == code
+    assert [one["reliably_improved"]["code"] for one in found["contrasts"]] == [code]
     assert [(s["id"], s["code"]) for s in found["total"]["services"]] == [("single-measure", code)]
     assert found["sign"] == sign
     expected = 3 * es.hedges_correction(2) * (1 if sign == "change" else -1)
@@ -396,6 +438,7 @@ async def test_reliability_in_the_own_sample(ask: Asks, stored: Stores) -> None:
 
 
 async def test_an_empty_organisation_has_an_answer(ask: Asks) -> None:
+    assert (await ask(group_by="modality"))["contrasts"] == []
     found = await ask(group_by="concern", reliability=True)
     assert found["total"]["n"]["ended"] == 0
     assert found["groups"] == []
