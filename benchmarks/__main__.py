@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks import (
     caseload,
     catalogue,
+    charts,
     change,
     due,
     groups,
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "stored-responses": recording.stored_responses,
     "due": due.due,
     "caseload": caseload.caseload,
+    "charts": charts.charts,
     "group-statistics": groups.group_statistics,
     "outcomes": groups.organisation_outcomes,
     "progress": progress.progress,

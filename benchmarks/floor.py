@@ -48,6 +48,12 @@ async def scores(request: Request, client: str, scale: str | None = None) -> Res
     return Response(orjson.dumps([dict(row) for row in rows]), media_type="application/json")
 
 
+@app.get("/bytes")
+async def constant(size: int) -> Response:
+    """So many bytes as a picture: nobody asked who, nothing read, nothing drawn, nothing kept of it."""
+    return Response(b"x" * size, media_type="image/svg+xml")
+
+
 _SCORES = """
 select r.instrument, s.scale, r.answered_at, r.recorded_at, r.id::text, r.instrument_version, r.variant, s.value,
        s.status, s.valid

@@ -18,8 +18,8 @@ def test_up_to_date(name: str) -> None:
 
 
 def test_each_is_shown_and_none_is_left_over() -> None:
-    page = (FOLDER.parent / "progress.md").read_text(encoding="utf-8")
-    shown = set(re.findall(r"\]\(pictures/([\w-]+)\.svg\)", page))
+    pages = "".join((FOLDER.parent / name).read_text(encoding="utf-8") for name in ("progress.md", "charts.md"))
+    shown = set(re.findall(r"\]\(pictures/([\w-]+)\.svg\)", pages))
     assert shown == set(DRAWN) <= {file.stem for file in FOLDER.glob("*.svg")}
 
 
