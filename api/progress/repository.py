@@ -23,7 +23,6 @@ Rows = dict[str, dict[str, list[Measurement]]]
 """Measurements by instrument and scale."""
 
 _CALL: Final = "select * from read_progress($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-_SCORES: Final = slice(2, 12)
 _EPISODES: Final = 12
 
 
@@ -114,9 +113,17 @@ async def measurements(
 
 
 def _grouped(rows: Sequence[asyncpg.Record]) -> Rows:
+    """A row is a response, with its scores in arrays of one length."""
     found: Rows = {}
     for row in rows:
-        found.setdefault(row[0], {}).setdefault(row[1], []).append(Measurement._make(row[_SCORES]))
+        code, at, recorded, response, version, variant, amended, episode, scales, values, statuses, valid, _ = row
+        of = found.setdefault(code, {})
+        for scale, value, status, holds in zip(scales, values, statuses, valid, strict=True):
+            made = Measurement(at, recorded, response, version, variant, value, status, holds, amended, episode)
+            if scale in of:
+                of[scale].append(made)
+            else:
+                of[scale] = [made]
     return found
 
 
