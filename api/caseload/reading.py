@@ -58,10 +58,10 @@ class Group(NamedTuple):
 
 
 class Care(NamedTuple):
-    """Of the newest open episode."""
+    """Of the newest open episode; None where nobody asks for it."""
 
-    format: str
-    modality: str | None
+    format: str | None = None
+    modality: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +150,15 @@ class Reading:
                 runs = tuple(found) if found is not None and found[0] is not None else ()
                 yield cls(connection, organisation_id, runs)
 
-    async def clients(self, whose: Whose) -> tuple[list[uuid.UUID], list[str], list[Care]]:
-        """In order of ids: whom, of what concerns (separated by commas, the newest episode's first), in what care."""
+    async def clients(self, whose: Whose) -> tuple[list[uuid.UUID], list[str]]:
+        """Their ids in order, and the concerns of each, separated by commas, those of the newest episode first."""
         sql = statements.MINE.format(of=whose.condition)
         rows = await self.connection.fetch(sql, self.organisation_id, whose.clinician, whose.concern)
-        return [row[0] for row in rows], [row[1] for row in rows], [Care(row[2], row[3]) for row in rows]
+        return [row[0] for row in rows], [row[1] for row in rows]
+
+    async def care(self, clients: Sequence[uuid.UUID]) -> list[Care]:
+        """The care of each of some clients who have an open episode."""
+        return [Care(*row) for row in await self.connection.fetch(statements.CARE, clients)]
 
     async def standings(
         self,
@@ -196,7 +200,7 @@ class Reading:
 
     async def alerts(self, clients: Sequence[uuid.UUID]) -> dict[uuid.UUID, Open]:
         """Of clients who have open alerts."""
-        row = await self.connection.fetchrow(statements.ALERTS, self.organisation_id, clients)
+        row = await self.connection.fetchrow(statements.ALERTS, clients)
         return {} if row is None or row[0] is None else {one[0]: Open(*one[1:]) for one in zip(*row, strict=True)}
 
     async def due(self, clinician: str | None, day: date) -> Slots:

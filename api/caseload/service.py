@@ -125,7 +125,8 @@ class Caseloads:
     async def _standing(
         self, reading: Reading, whose: Whose, candidates: Sequence[Candidate], known: References, day: date
     ) -> Standing:
-        clients, concerns, care = await reading.clients(whose)
+        clients, concerns = await reading.clients(whose)
+        care = await reading.care(clients) if known.by_care else [Care()] * len(clients)
         alerts = await reading.alerts(clients)
         slots = await reading.due(whose.clinician, day)
         if slots.stale:

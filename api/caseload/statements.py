@@ -1,7 +1,8 @@
 """SQL of a caseload: one read of where all of its clients stand, and of a page what is shown.
 
 Rows of large tables are looked up by an index for each client or each pair of client and instrument, each in a lateral
-query with a limit, so that no plan can be made which reads more. What is asked for besides is decided in memory.
+query with a limit or an offset, which keeps the planner from joining it: planned on empty tables, as statements may be,
+a join could read all that the organisation has for each row. What is asked for besides is decided in memory.
 
 A score is **usable** that has a value, is valid, and is of a response that holds. The first and the last of a pair are
 nearly always the first and the last response: these are tried by themselves, and only where one of them is not usable,
@@ -20,9 +21,7 @@ select set_config('fathomline.organisation_id', $1, true), set_config('enable_se
 # $1 the organisation, $2 the clinician (null: all), $3 a concern (null: any); `of` has the clinician, for an index.
 MINE: Final = """
 select e.client_id, coalesce(string_agg(nullif(array_to_string(e.concerns, ','), ''), ','
-                                        order by e.started_on desc, e.id desc), '') as concerns,
-       (array_agg(e.format order by e.started_on desc, e.id desc))[1] as format,
-       (array_agg(e.modality order by e.started_on desc, e.id desc))[1] as modality
+                                        order by e.started_on desc, e.id desc), '') as concerns
 from episode e
 where e.organisation_id = $1 and e.ended_on is null {of}
 group by e.client_id
@@ -31,6 +30,18 @@ order by e.client_id
 """
 OF_CLINICIAN: Final = "and e.clinician = $2"
 OF_ALL: Final = "and $2::text is null"
+
+CARE: Final = """
+select e.format, e.modality
+from unnest($1::uuid[]) with ordinality m (client_id, place)
+cross join lateral (
+  select e.format, e.modality from episode e
+  where e.client_id = m.client_id and e.ended_on is null and e.started_on > '-infinity'
+  order by e.started_on desc, e.id desc limit 1
+) e
+order by m.place
+"""
+"""Of clients who have an open episode the newest, of any clinician: what progress goes by as well."""
 
 RUNS: Final = """
 select array_agg(g.id order by a.at desc, g.id desc), array_agg(g.to_version order by a.at desc, g.id desc),
@@ -94,7 +105,8 @@ def _usable(way: str, scores: str, further: str = "") -> str:
 select r.id, s.version, r.variant, s.value, r.answered_at as at
 from response r
 cross join lateral (select * from ({scores}) s where {_USABLE} limit 1) s
-where r.client_id = p.client_id and r.instrument = p.instrument and {_HOLDS.format(row="r")} {further}
+where r.client_id = p.client_id and r.instrument = p.instrument and r.answered_at > '-infinity'
+  and {_HOLDS.format(row="r")} {further}
 order by {_ORDER.format(way=way)} limit 1
 """  # noqa: S608  - nothing but the constants above
 
@@ -202,16 +214,21 @@ cross join lateral (
     and {_HOLDS.format(row="r")}
   offset 0
 ) r
-cross join lateral ({_scores(5 if runs else None)}) s
+cross join lateral (select * from ({_scores(5 if runs else None)}) s offset 0) s
 """  # noqa: S608  - nothing but the constants above
 
 
+# A range of one client, in order: so the index by client looks better than the key where nothing is known of the table.
 ALERTS: Final = """
 select array_agg(m.client_id), array_agg(a.number), array_agg(a.urgent)
-from unnest($2::uuid[]) m (client_id)
+from unnest($1::uuid[]) m (client_id)
 cross join lateral (
-  select count(*) as number, count(*) filter (where a.severity = 'urgent') as urgent from alert a
-  where a.organisation_id = $1 and a.client_id = m.client_id and a.status = 'open'
+  select count(*) as number, count(*) filter (where a.severity = 'urgent') as urgent
+  from (
+    select a.severity from alert a
+    where a.client_id between m.client_id and m.client_id and a.status = 'open'
+    order by a.client_id offset 0
+  ) a
 ) a
 where a.number > 0
 """
@@ -230,13 +247,16 @@ EPISODES: Final = """
 select e.client_id, e.id, e.started_on, e.modality, e.format, e.concerns, e.clinician, l.id, l.held_at, l.attendance,
        l.modality
 from unnest($4::uuid[]) m (client_id)
-join episode e on e.client_id = m.client_id
+cross join lateral (
+  select e.* from episode e
+  where e.client_id = m.client_id and e.organisation_id = $1 and e.ended_on is null {of} and e.started_on > '-infinity'
+  order by e.started_on desc, e.id desc limit 100
+) e
 left join lateral (
   select s.id, s.held_at, s.attendance, s.modality from care_session s
   where s.organisation_id = $1 and s.episode_id = e.id and s.held_at <= $3
   order by s.held_at desc, s.id desc limit 1
 ) l on true
-where e.organisation_id = $1 and e.ended_on is null {of}
 order by e.client_id, e.started_on desc, e.id desc
 """
 """Of clients the open episodes, the newest first, and of each the last session that has been (by the time ``$3``)."""

@@ -334,6 +334,9 @@ class TestOnTrack:
             "random_covariance": [[1.0, 0.0], [0.0, 0.01]],
             "residual_variance": 1.0,
         }
+        await begun(
+            ehr, far, format="group", clinician="practitioner-17", started_on="2025-12-01", modality="in-person"
+        )
         scale = {"instrument": "fsfi", "variant": "strict", "persons": 400}
         flat = json.dumps(model | {"slope": 0.0})
         await make_reference(superuser, tenant.id, **scale, modality="telehealth", model=json.dumps(model))
@@ -346,6 +349,12 @@ class TestOnTrack:
         assert (found[far]["attention"], found[near]["attention"]) == (["not-on-track"], [])
         assert CaseloadPage.model_validate_json((await people.clinician.http.get(PATH)).content)
         assert (await page(people.clinician))["totals"]["not_on_track"] == 1
+        await begun(
+            ehr, near, format="group", clinician="practitioner-17", started_on="2026-02-01", modality="telehealth"
+        )
+        both = await rows(people.clinician)
+        assert {*both} == {client_id for client_id, row in both.items() if row["attention"]} == {far, near}
+        await check_against_others(people.clinician, both)
 
 
 async def test_whom_was_shown_is_on_record(
