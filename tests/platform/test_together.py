@@ -240,6 +240,31 @@ async def test_worse_than_the_baseline_is_told_as_alone(
     assert {tuple(row) for row in raised} == wanted
 
 
+async def scored_anew(superuser: asyncpg.Connection, response: ResponseToRecord, value: float) -> None:
+    """A run that counts, which has given a response another score."""
+    own, run = response.organisation_id, new_id()
+    await superuser.execute(
+        "insert into rescoring (organisation_id, id, instrument, from_version, to_version, to_checksum, reason,"
+        " dry_run, requested_by, created_at, state)"
+        " values ($1, $2, $3, 1, 1, $4, 'invented', false, 'admin-1', $5, 'done')",
+        own, run, response.instrument, "1" * 64, NOON,
+    )  # fmt: skip
+    await superuser.execute("insert into rescoring_effect values ($1, $2, 'applied', $3, 'admin-1')", own, run, NOON)
+    rescored = "insert into rescored values ($1, $2, $3, 'total', $4, 'complete', true)"
+    await superuser.execute(rescored, own, response.id, run, value)
+
+
+async def test_the_baseline_is_the_score_that_counts(
+    recorder: Recorder, superuser: asyncpg.Connection, tenant: Tenant, clients: list[uuid.UUID]
+) -> None:
+    first = [held(tenant, client_id, 30.0) for client_id in clients[:3]]
+    await all_at_once(recorder, first)
+    await scored_anew(superuser, first[0], 10.0)
+    later = NOON + timedelta(days=1)
+    got = await all_at_once(recorder, [held(tenant, one.client_id, 16.0, answered_at=later) for one in first])
+    assert [baseline_in(one) for one in got] == [[(str(first[0].id), 6.0)], [], []]
+
+
 async def test_of_one_client_the_later_sees_the_earlier(
     recorder: Recorder, tenant: Tenant, clients: list[uuid.UUID]
 ) -> None:
