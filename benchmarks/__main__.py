@@ -9,8 +9,8 @@ from pathlib import Path
 from benchmarks import (
     caseload,
     catalogue,
-    charts,
     change,
+    charts,
     due,
     groups,
     imports,
