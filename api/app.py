@@ -74,6 +74,7 @@ from api.work.router import router as work
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     recording,
+    progress,
     health,
     catalogue,
     clients,
@@ -89,7 +90,6 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     imports,
     corrections,
     alerts,
-    progress,
     report,
     work,
     caseload,
@@ -104,7 +104,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     rescoring,
 )
 """Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares.
-The one that is asked most comes first: they are tried in this order."""
+Those that are asked most come first: they are tried in this order."""
 
 MOST_CHECKS: Final = 16
 MOST_CHECKS_OF_ONE: Final = 2
