@@ -13,7 +13,7 @@ from scoring.phrases import Language
 from scoring.progress import Point, Progress
 from scoring.progress_figures import ProgressCutoff
 from scoring.progress_words import amended, left_out
-from scoring.reliable import PublishedChange, ReliableChange, Unavailable
+from scoring.reliable import METHOD, PublishedChange, RegressedChange, ReliableChange, Unavailable
 
 
 def notes(
@@ -30,7 +30,8 @@ def notes(
     say, number, figures = language.say, language.number, progress.figures
     reliable, cutoff = figures.reliable_change, figures.deciding
     if not isinstance(reliable, Unavailable) and progress.band is not None:
-        yield say("note.band", points=language.points(reliable.threshold), basis=basis(reliable, language))
+        key = "note.band-regressed" if isinstance(reliable, RegressedChange) else "note.band"
+        yield say(key, points=language.points(reliable.threshold), basis=basis(reliable, language))
     if cutoff is not None:
         yield say(
             "note.cutoff",
@@ -81,8 +82,12 @@ def basis(reliable: ReliableChange | PublishedChange, language: Language) -> str
         return language.say("note.basis-published", evidence=known)
     return language.say(
         "note.basis",
-        method="Jacobson-Truax",
+        method="-".join(name.capitalize() for name in _method(reliable).split("-")),
         sd=language.number(reliable.sd),
         reliability=language.number(reliable.reliability),
         evidence=known,
     )
+
+
+def _method(reliable: ReliableChange) -> str:
+    return reliable.method if isinstance(reliable, RegressedChange) else METHOD

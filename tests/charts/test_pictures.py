@@ -19,8 +19,9 @@ from api.charts.series import Session, series_chart, severity_bands
 from api.charts.style import BAND, EDGE, EXPECTED, FAINT, INK, NEUTRAL, PAPER, THEMES, painted
 from api.charts.text import day_ticks
 from scoring.phrases import LANGUAGES, language
+from scoring.progress import progress
 from tests.charts.test_series import CASES, fsfi, inside, phq
-from tests.scoring.test_progress import START
+from tests.scoring.test_progress import FSFI, START, series
 
 A, B = fsfi(16.2, 19, 28.4, 27), fsfi(24, 20, 22, 21)
 APART = [Apart(a["answered_at"], a["value"] or 0, b["value"] or 0) for a, b in zip(A.points, B.points, strict=True)]
@@ -218,6 +219,16 @@ class TestSeries:
         banded = next((one for one in CASES.values() if severity_bands(one) is not None), None)
         if banded is not None:
             assert "Thin lines" in " ".join(inside(series_chart(banded)))
+
+    def test_the_method_is_named(self) -> None:
+        """That which judges, not the usual one."""
+        given = series(16.2, 28.4)
+        told = {
+            method: " ".join(inside(series_chart(progress(FSFI, "total", given, method=method))))
+            for method in ("jacobson-truax", "edwards-nunnally")
+        }
+        assert "(Jacobson-Truax, 95 %" in told["jacobson-truax"]
+        assert "(Edwards-Nunnally, 95 %" in told["edwards-nunnally"]
 
     def test_poster_is_enlarged(self) -> None:
         spec = series_chart(A, width=3200)
