@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode, urlsplit
 
 import httpx
 import structlog
@@ -93,6 +93,12 @@ class _Client(OAuth2Client):  # type: ignore[misc]  # Authlib has no types
         if status != httpx.codes.OK:
             raise ProviderUnreachable(f"Its token endpoint answered with status {status}.")
         return answer
+
+
+def _basic(auth: Any, _method: str, uri: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:
+    """Client id and secret in the header, each form-encoded first (RFC 6749, 2.3.1), which Authlib leaves out."""
+    pair = f"{quote_plus(auth.client_id)}:{quote_plus(auth.client_secret)}"
+    return uri, {**headers, "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}, body
 
 
 async def _ask(http: httpx.AsyncClient, method: str, url: str, **options: Any) -> tuple[int, Any]:
@@ -205,10 +211,10 @@ class Provider:
         )
 
     def _client(self, known: Metadata) -> _Client:
-        way = "none"
+        way: str | Callable[..., Any] = "none"
         if self._secret is not None:
             post_only = "client_secret_post" in known.token_auth and "client_secret_basic" not in known.token_auth
-            way = "client_secret_post" if post_only else "client_secret_basic"
+            way = "client_secret_post" if post_only else _basic
         return _Client(
             self._http,
             client_id=self.settings.client_id,

@@ -42,6 +42,11 @@ const PAGE = `<!doctype html><html lang="en"><head><title>Provider</title></head
 <button name="act" value="leave">Leave</button></form></body></html>`;
 
 http.createServer(async (request, response) => {
+  if (request.url === '/framing') { // a page of another origin that frames one of ours, and one that may be framed
+    response.setHeader('content-type', 'text/html');
+    response.end(`<title>a</title><iframe src="${new URL(redirectUri).origin}/app/sign-in"></iframe><iframe src="/interaction/none"></iframe>`);
+    return;
+  }
   if (!request.url.startsWith('/interaction/')) {
     provider.callback()(request, response);
     return;

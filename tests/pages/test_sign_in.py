@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -92,7 +93,7 @@ async def test_a_secret_goes_in_the_header_alone(pages: FastAPI, client: httpx.A
     http = install(pages, liar, settings)
     assert (await back(client, await started(client, liar))).status_code == 303
     asked = dict(liar.requests)["/token"]
-    assert asked["authorization"].startswith("Basic ")
+    assert base64.b64decode(asked["authorization"].removeprefix("Basic ")) == b"fathomline:a%2Bb%2Fc"
     assert "client_secret" not in asked
     await http.aclose()
 
