@@ -6,6 +6,7 @@ The order of all clients is made by arrays, what is shown by progress; both are 
 from __future__ import annotations
 
 import random
+import uuid
 from datetime import timedelta
 from typing import Any, Final
 
@@ -13,11 +14,13 @@ import asyncpg
 import pytest
 
 from api.db import Database
+from api.responses.recording import ScoreToRecord, record
 from instruments import Instrument
 from tests.api.corrected import correct
 from tests.api.people import People, Person
 from tests.caseload.clinic import NOW, begun, check_against_others, page, rows, totals_of
 from tests.conftest import Tenant
+from tests.factories import make_recording
 from tests.rescoring.sway import CODE, Clinic, sway
 
 BASIS: Final = {"source": "invented", "evidence": "memory"}
@@ -134,6 +137,29 @@ async def whole_course(clinic: Clinic, seed: int, clients: int, forms: int) -> s
 async def test_rows_say_what_progress_says(clinic: Clinic) -> None:
     found = await whole_course(clinic, 20260112, clients=6, forms=54)
     assert len(found) > 3, found
+
+
+async def test_of_several_answers_of_one_moment_the_one_recorded_first_comes_first(
+    people: People, opened: Database, tenant: Tenant
+) -> None:
+    """In whichever order the rows were written: the baseline is what was recorded first, the last what was last."""
+    client_id = await begun(people.ehr)
+    for days, recorded, value in ((9, 2, 30.0), (9, 1, 10.0), (9, 3, 20.0), (2, 2, 12.0), (2, 3, 28.0), (2, 1, 20.0)):
+        at = NOW - timedelta(days=days)
+        made = make_recording(
+            tenant.id,
+            uuid.UUID(client_id),
+            instrument="fsfi",
+            variant="strict",
+            scores=(ScoreToRecord("total", value, "complete", valid=True),),
+            answered_at=at,
+            recorded_at=at + timedelta(minutes=recorded),
+        )
+        assert (await record(opened.pool, made)).outcome == "created"
+    found = await rows(people.clinician)
+    (one,) = found[client_id]["measures"]
+    assert (one["baseline"]["value"], one["last"]["value"], found[client_id]["category"]) == (10, 28, "recovered")
+    await check_against_others(people.clinician, found)
 
 
 @pytest.mark.long
