@@ -57,6 +57,7 @@ from api.protocols.router import router as protocols
 from api.query import only_known_parameters
 from api.records.refusals import keep_refusal
 from api.references.active import OrganisationReferences
+from api.references.router import router as references
 from api.report.router import router as report
 from api.rescoring.router import router as rescoring
 from api.research.router import router as research
@@ -102,6 +103,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     erasure,
     webhooks,
     rescoring,
+    references,
 )
 """Each feature's routes, with their whole paths: log lines and metrics name a route by the path it declares.
 Those that are asked most come first: they are tried in this order."""

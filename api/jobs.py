@@ -28,6 +28,7 @@ from api.imports import jobs as imports
 from api.job_database import connector_of
 from api.metrics import Metrics
 from api.protocols import jobs as protocols
+from api.references import jobs as references
 from api.rescoring import jobs as rescoring
 from api.security import crypto
 from api.settings import Settings
@@ -137,6 +138,7 @@ def application(
                 audit.CONTEXT: settings,
                 erasure.CONTEXT: settings,
                 rescoring.CONTEXT: rescoring.Means(url, settings),
+                references.CONTEXT: references.Fitting(url, settings, asyncio.Semaphore(references.AT_ONCE)),
                 imports.CONTEXT: imports.Importing(url, settings, asyncio.Semaphore(imports.AT_ONCE)),
             },
             "concurrency": INSIDE if inside else CONCURRENCY,
@@ -151,6 +153,7 @@ def application(
     audit.register(app)
     erasure.register(app)
     rescoring.register(app)
+    references.register(app)
     protocols.register(app)
     imports.register(app)
     webhooks.register(app)
@@ -194,7 +197,7 @@ async def beside(url: str, settings: Settings, keys: crypto.Keys, metrics: Metri
 async def _run(app: App) -> None:
     asyncio.get_running_loop().set_exception_handler(_overlook)
     async with app.open_async():
-        sweeps = (audit.SWEEP, rescoring.SWEEP, protocols.PLAN)
+        sweeps = (audit.SWEEP, rescoring.SWEEP, references.SWEEP, protocols.PLAN)
         for task in (resume_jobs.__name__, forget_idempotency_keys.__name__, *sweeps):
             await app.configure_task(task).defer_async()
         logging.logger.info("worker", state="ready")

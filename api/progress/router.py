@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from api.catalogue.library import LibraryDep
 from api.problems import NotFound, RequestInvalid, problems
 from api.progress import reading, schemas, service
+from api.references.active import NONE, organisation_references
 from api.security.principal import Principal, require
 from scoring.progress import PARTS
 
@@ -40,9 +41,13 @@ async def read(
     choice = service.choose(shelf, query)
     found = await reading.found(request, principal, client_id, query, query.scale)
     shelf = await library.shelf(principal.organisation_id, *service.judged(query.instrument, found.rows))
+    parts = query.include or PARTS
+    references = NONE
+    if "expected" in parts:
+        references = await organisation_references(request).of(principal.organisation_id)
     said = {
         "client_id": client_id,
         "as_of": query.as_of,
-        **service.document(shelf, choice, found, query.include or PARTS),
+        **service.document(shelf, choice, found, parts, references),
     }
     return Response(orjson.dumps(said, option=orjson.OPT_UTC_Z), media_type="application/json")

@@ -19,6 +19,7 @@ from api.progress.change_schemas import (
     ProgressUnavailable,
     ReliableChangeRead,
 )
+from api.progress.expected_schemas import ExpectedRead, ExpectedUnavailable
 from api.progress.trend_schemas import MilestonesRead, NonOverlapRead, SeriesUnavailable, TrendRead
 from api.times import PastTime
 
@@ -250,6 +251,7 @@ class ProgressSeries(Closed):
     points: list[ProgressPoint] | None = Field(
         description="In order of time, and of recording where times are equal; null where left out"
     )
+    expected: ExpectedRead | ExpectedUnavailable | None
     trend: TrendRead | SeriesUnavailable | None
     non_overlap: NonOverlapRead | SeriesUnavailable | None
     milestones: MilestonesRead | None

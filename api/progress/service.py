@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from api.catalogue.library import Shelf
 from api.problems import RequestInvalid
+from api.progress.expecting import care_of, expected_of
 from api.progress.repository import Episode, Found, Rows
 from api.progress.schemas import ProgressQuery
+from api.references.active import NONE, References
 from instruments import Instrument, UnknownInstrument
 from scoring.norms import role_of, usable_norms
 from scoring.progress import FIRST, PARTS, Baseline, Measurement, Progress, progress, usual_variant
@@ -104,15 +106,26 @@ def _scale_ids(instrument: Instrument) -> list[str]:
     return [scale.id for scale in instrument.scales]
 
 
-def document(shelf: Shelf, choice: Choice, found: Found, parts: Collection[str] = PARTS) -> dict[str, Any]:
-    """The progress of a client as plain data, without the client's id; of the ``parts`` that can be left out, these."""
+def document(
+    shelf: Shelf, choice: Choice, found: Found, parts: Collection[str] = PARTS, references: References = NONE
+) -> dict[str, Any]:
+    """The progress of a client as plain data, without the client's id.
+
+    Parameters
+    ----------
+    parts
+        Of those that can be left out, these are there.
+    references
+        What courses are held against.
+    """
     rows, start = found.rows, start_of_care(found.episodes, choice.episode)
+    care = care_of(found.episodes, choice.episode)
     codes = [choice.instrument.code] if choice.instrument is not None else sorted(rows)
     known = [code for code in codes if code in shelf.versions]
     return {
         "episodes": [each.document() for each in found.episodes],
         "series": [
-            described(one, start, parts)
+            described(one, start, parts, expected_of(one, references, care) if "expected" in parts else None)
             for code in known
             for one in series(shelf, shelf.get(code), choice, rows.get(code, {}), found.episodes)
         ],
@@ -128,10 +141,16 @@ def start_of_care(episodes: Sequence[Episode], episode: str | None = None) -> St
     return None
 
 
-def described(one: Progress, start: Start | None = None, parts: Collection[str] = PARTS) -> dict[str, Any]:
+def described(
+    one: Progress,
+    start: Start | None = None,
+    parts: Collection[str] = PARTS,
+    expectation: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """A series as plain data, with what it says in words; ``start``: when care started. Parts left out are None."""
     trend = more(one, start) if "trend" in parts else _WITHOUT_TREND
-    return {**one.document(parts), **trend, "headline": headline(one) or None, "summary": summary(one)}
+    said = {**one.document(parts), **trend, "expected": expectation}
+    return {**said, "headline": headline(one) or None, "summary": summary(one)}
 
 
 def judged(code: str | None, rows: Rows) -> tuple[Iterable[str], dict[str, set[int]]]:

@@ -30,6 +30,7 @@ _READ_CARE: Final = frozenset(
         "responses:read",
         "instruments:read",
         "progress:read",
+        "references:read",
     }
 )
 _WRITE_CARE: Final = frozenset({"alerts:write", "clients:write", "care:write"})
@@ -52,7 +53,7 @@ ROLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
             "exports:read",
         }
         | {"protocols:write", "webhooks:read", "webhooks:write", "imports:read", "imports:write"}
-        | {"rescorings:read", "rescorings:write", "clients:erase"},
+        | {"rescorings:read", "rescorings:write", "references:write", "clients:erase"},
     }
 )
 """Role to scopes. Researchers reach nothing but research output."""

@@ -120,15 +120,17 @@ class Fit:
         }
 
 
-def fit_by_clock(series: Series) -> tuple[Fit, dict[str, float]]:
+def fit_by_clock(series: Series, *, cross_check: bool = True) -> tuple[Fit, dict[str, float]]:
     """The fit by the clock that makes the scores likelier, and the full log-likelihood by each.
 
     Both have as many parameters, so their likelihoods (`ml`: the restricted ones depend on the unit of time) can be
-    put side by side. Errors as :func:`fit`.
+    put side by side. ``cross_check`` and errors as :func:`fit`.
     """
-    likelihoods = {clock: fit(series, method="ml", clock=clock, cross_check=False).log_likelihood for clock in CLOCKS}
+    likelihoods = {
+        str(clock): fit(series, method="ml", clock=clock, cross_check=False).log_likelihood for clock in CLOCKS
+    }
     best = max(CLOCKS, key=lambda clock: likelihoods[clock])
-    return fit(series, clock=best), {str(clock): likelihood for clock, likelihood in likelihoods.items()}
+    return fit(series, clock=best, cross_check=cross_check), dict(likelihoods)
 
 
 def fit(series: Series, *, method: Method = "reml", clock: Clock = "weeks", cross_check: bool = True) -> Fit:

@@ -99,6 +99,23 @@ ENTRY: Final = {
 }
 PROTOCOL: Final = {"name": "a", "entries": [ENTRY]}
 RULE: Final = {"instrument": "fsfi", "name": "a", "severity": "notice", "when": {"scale": "total", "below": 10}}
+REFERENCE: Final = {
+    "instrument": "phq-9",
+    "scale": "total",
+    "origin": "parameters",
+    "source": "invented",
+    "evidence": "memory",
+    "persons": 300,
+    "observations": 1800,
+    "horizon_weeks": 16.0,
+    "parameters": {
+        "intercept": 15.0,
+        "slope": -0.5,
+        "fixed_covariance": [[0.1, 0.0], [0.0, 0.001]],
+        "random_covariance": [[16.0, 0.0], [0.0, 0.1]],
+        "residual_variance": 6.0,
+    },
+}
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "exportOrganisation": {"json": {"plain": True}},
     "acknowledgeAlert": {"json": {}},
@@ -126,6 +143,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "createProtocol": {"json": {"code": "c", **PROTOCOL}},
     "createImport": {"params": {"format": "csv"}, "headers": {"Upload-Complete": "?0"}},
     "createSession": {"json": {"held_at": "2026-03-02T10:00:00Z"}},
+    "createReference": {"json": REFERENCE},
     "startRescoring": {
         "json": {
             "instrument": "who-5",
@@ -407,6 +425,9 @@ async def things(running: Service, organisation: str) -> dict[str, str]:
         made = await client.post("/v1/rescorings", **EXAMPLES["startRescoring"])
         assert made.status_code == 202, made.text
         found["rescoring_id"] = made.json()["id"]
+        made = await client.post("/v1/references", json=REFERENCE)
+        assert made.status_code == 202, made.text
+        found["reference_id"] = made.json()["id"]
         made = await client.post("/v1/alert-rules", json=RULE)
         assert made.status_code == 201, made.text
         found["rule_id"] = made.json()["id"]
