@@ -171,7 +171,7 @@ def place_of_baseline(
     """The place of the baseline among the measurements that are used, or why there is none."""
     if isinstance(chosen, Unavailable):
         return chosen
-    if chosen is FIRST:
+    if chosen == FIRST:
         return 0 if None in reasons else NO_MEASUREMENT
     used = [m for m, reason in zip(ordered, reasons, strict=True) if reason is None]
     if chosen.response_id is not None:
@@ -179,14 +179,13 @@ def place_of_baseline(
             if m.response_id == chosen.response_id:
                 return used.index(m) if reason is None else BASELINE_NOT_USED[reason]
         return BASELINE_WITHOUT_SCORE
-    if chosen.before is not None:
-        earlier = [
-            place
-            for place, m in enumerate(used)
-            if m.answered_at < chosen.before and (m.episode_id is None or m.episode_id != chosen.episode_id)
-        ]
-        return earlier[-1] if earlier else NONE_BEFORE_EPISODE
-    return 0 if used else NO_MEASUREMENT
+    earlier = [
+        place
+        for place, m in enumerate(used)
+        if (chosen.before is None or m.answered_at < chosen.before)
+        and (m.episode_id is None or m.episode_id != chosen.episode_id)
+    ]
+    return earlier[-1] if earlier else NONE_BEFORE_EPISODE
 
 
 Row = tuple[float | None, float | None, float | None, float | None, str | None]
