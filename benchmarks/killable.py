@@ -126,13 +126,18 @@ class Killable:
             await connection.close()
 
     def stop(self) -> None:
-        """End it and its workers in good order, if they run."""
+        """End it and its workers in good order, if they run. One that does not go is killed, and that is an error."""
         running = [each for each in (self.process, *self.workers) if each is not None and each.poll() is None]
         for each in running:
             each.terminate()
-        for each in running:
-            each.wait(60)
-        self.workers.clear()
+        try:
+            for each in running:
+                each.wait(60)
+        finally:
+            for each in running:
+                each.kill()  # nothing, where it has ended
+                each.wait()
+            self.workers.clear()
 
 
 def strike(service: Killable, victim: str) -> None:

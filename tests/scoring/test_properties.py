@@ -58,6 +58,7 @@ def test_scores_of_invented_instruments_equal_the_reference(data: st.DataObject)
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @settings(max_examples=2_000)
 @given(st.data())
 def test_scores_of_many_invented_instruments_equal_the_reference(data: st.DataObject) -> None:
