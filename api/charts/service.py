@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import Request
@@ -21,14 +21,13 @@ from api.couple_progress.service import CoupleProgress
 from api.goals.schemas import GoalProgress
 from api.problems import RequestInvalid
 from api.progress import reading, service
-from api.progress.repository import Episode, Found
+from api.progress.expecting import care_of, expected_of
+from api.progress.repository import Found
 from api.progress.schemas import ProgressQuery
-from api.references.active import References, organisation_references
+from api.references.active import organisation_references
 from api.security.principal import Principal
 from scoring.change import critical_value
 from scoring.dyads.described import described
-from scoring.growth.stratum import severity
-from scoring.growth.trajectory import expected
 from scoring.phrases import language
 from scoring.progress import Progress
 
@@ -57,7 +56,7 @@ async def series_spec(
         as_of=query.as_of,
         theme=query.theme,
         language=language(query.language),
-        expected=course(series, references, found.episodes),
+        expected=expected_of(series, references, care_of(found.episodes, choice.episode)),
         sessions=sessions(found, query.episode),
     )
 
@@ -89,18 +88,6 @@ def sessions(found: Found, episode: uuid.UUID | None = None) -> list[Session]:
     return [
         Session(*held) for one in found.episodes if episode is None or one.id == str(episode) for held in one.sessions
     ]
-
-
-def course(series: Progress, references: References, episodes: Sequence[Episode]) -> dict[str, Any]:
-    """What was expected of a series, by the reference for such a client: one whose care is that of the last episode."""
-    baseline, scale = series.baseline, series.figures.scale.id
-    known: dict[str, str | None] = {}
-    if baseline is not None and baseline["value"] is not None:
-        known["severity"] = severity(series.instrument, series.variant, scale, baseline["value"])
-    if episodes:
-        known |= {"format": episodes[-1].format, "modality": episodes[-1].modality}
-    instrument = series.instrument
-    return expected(series, references.find(instrument.code, instrument.version, series.variant, scale, **known))
 
 
 def goals_spec(progress: GoalProgress, query: LookQuery) -> Spec:

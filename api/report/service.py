@@ -15,11 +15,12 @@ from api.assignments.service import Assignments
 from api.catalogue.library import Library
 from api.charts.multiples import panel_chart
 from api.charts.render import Renderer
-from api.charts.service import course, every
+from api.charts.service import every
 from api.clients.tables import ClientRow
 from api.goals.service import Goals
 from api.lane import Lane
 from api.paging import LARGEST_PAGE
+from api.progress.expecting import care_of, expected_of
 from api.progress.schemas import ProgressQuery
 from api.protocols.due import due_page
 from api.protocols.schemas import DueQuery
@@ -61,7 +62,7 @@ class Reports:
         scales = []
         renderer: Renderer = self.request.app.state.renderer
         for one in chosen[:MOST_SCALES]:
-            expected = course(one, references, found.episodes)
+            expected = expected_of(one, references, care_of(found.episodes, None))
             picture = await renderer.png(panel_chart(one, language=spoken), ppi=_PPI)
             scales.append(Scale(one, expected.get("status"), expected, picture))
         alerts, more_alerts = await self.alerts.page(
