@@ -141,12 +141,13 @@ def test_the_clock_is_the_one_that_makes_the_scores_likelier() -> None:
     ids = np.repeat(np.arange(60), 8)
     weeks = np.tile(np.arange(8.0), 60)
     bent = 20 - (4 + random.normal(0, 1, 60))[ids] * np.log1p(weeks) + random.normal(0, 1, 480)
-    found, by_clock = fit_by_clock(Series.of(ids.tolist(), weeks, bent))
+    found, by_clock = fit_by_clock(Series.of(ids.tolist(), weeks, bent), cross_check=False)
     assert found.model.clock == "log-weeks"
     assert by_clock["log-weeks"] > by_clock["weeks"] + 5
     assert found.method == "reml"
     straight = 20 - (1 + random.normal(0, 0.3, 60))[ids] * weeks + random.normal(0, 1, 480)
-    assert fit_by_clock(Series.of(ids.tolist(), weeks, straight))[0].model.clock == "weeks"
+    found, _ = fit_by_clock(Series.of(ids.tolist(), weeks, straight), cross_check=False)
+    assert found.model.clock == "weeks"
 
 
 def test_order_units_and_origin_of_scores_do_not_matter() -> None:
