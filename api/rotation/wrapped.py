@@ -46,7 +46,7 @@ OTHERS: Final = {
     "assignment_completion.note_sealed": CLIENTS,
     "alert_acknowledgement.note_sealed": CLIENTS,
     "idempotency_key.request_hash": "a hash",
-    "page_session.secret_hash": "a hash of what a browser holds",
+    "page_session.secret_hash": "a hash",
     "import_chunk.sealed": "sealed with the import's key, which is wrapped",
     "audit_key.public_key": "public",
     "audit_seal.hash": "a hash",
