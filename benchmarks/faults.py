@@ -127,19 +127,17 @@ async def kill_now_and_then(
             await service.ready()  # the server comes back by itself
         else:
             await service.start()
-        # A worker that cannot go on without its database ends, and whoever runs it starts it again.
-        service.workers[:] = [worker for worker in service.workers if worker.poll() is None]
-        for _ in range(workers - len(service.workers)):
-            service.start_worker()
+        service.replace_workers(workers)
     outcome.kills = dict(sorted(kills.items()))
 
 
-async def all_told(service: Killable, load: Load, told: Told) -> None:
+async def all_told(service: Killable, load: Load, told: Told, workers: int) -> None:
     """Wait until every acknowledged response was told, for as long as is reasonable."""
     wanted = {text.split(" ")[0] for text in load.acknowledged.values()}
     deadline = time.monotonic() + PATIENCE
     while not wanted <= told.responses and time.monotonic() < deadline:
         await asyncio.sleep(1)
+        service.replace_workers(workers)  # the last kill may have been the end of one only now
         await service.hurry()  # else what was refused waits for minutes
 
 
@@ -193,7 +191,7 @@ async def run(data: Path, minutes: float, seed: int, callers: int, workers: int)
             await kill_now_and_then(service, outcome, chance, until, workers)
             load.stopping = True
             await asyncio.gather(*posting)
-            await all_told(service, load, told)
+            await all_told(service, load, told, workers)
             await count(service, load, told, outcome)
         finally:
             await asyncio.to_thread(service.stop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -86,7 +87,7 @@ class Killable:
             "FATHOMLINE_DEVELOPMENT_ISSUER": "true",
             "FATHOMLINE_LOG_LEVEL": "error",
         }
-        command = [sys.executable, "-c", "from api.cli import main; main()", *arguments]
+        command = [sys.executable, "-X", "faulthandler", "-c", "from api.cli import main; main()", *arguments]
         if self.log is None:
             return subprocess.Popen(command, cwd=ROOT, env=kept | own | self.more)
         with self.log.open("ab") as log:
@@ -102,8 +103,22 @@ class Killable:
                         return
                 except httpx.TransportError:
                     pass
-                assert time.monotonic() < deadline, "the service did not become ready"
+                assert time.monotonic() < deadline, f"the service did not become ready\n{self._last_words()}"
                 await asyncio.sleep(0.1)
+
+    def _last_words(self) -> str:
+        """The end of the log, with where each thread of the service is (the fault handler's answer to SIGABRT)."""
+        if self.process is None or self.log is None:
+            return ""
+        self.process.send_signal(signal.SIGABRT)
+        self.process.wait()
+        return self.log.read_text(encoding="utf-8", errors="replace")[-8000:]
+
+    def replace_workers(self, number: int) -> None:
+        """Start as many workers as have ended, as whoever runs them does: one whose database is gone gives up."""
+        self.workers[:] = [worker for worker in self.workers if worker.poll() is None]
+        for _ in range(number - len(self.workers)):
+            self.start_worker()
 
     def kill(self) -> None:
         """kill -9."""
