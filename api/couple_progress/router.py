@@ -6,7 +6,7 @@ import uuid
 from typing import Annotated, Final
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.catalogue.library import LibraryDep
 from api.couple_progress.schemas import CoupleProgressQuery, CoupleProgressRead
@@ -14,6 +14,7 @@ from api.couple_progress.service import CoupleProgress
 from api.couples.problems import JointViewClosed
 from api.couples.router import COUPLE, ForReaders
 from api.problems import NotFound, RequestInvalid, problems
+from api.references.active import organisation_references
 
 router = APIRouter(tags=["couples"])
 
@@ -22,9 +23,9 @@ SCOPE: Final = "progress:read"
 """Needed besides that of the joint view."""
 
 
-def _progress(couples: ForReaders, library: LibraryDep) -> CoupleProgress:
+def _progress(request: Request, couples: ForReaders, library: LibraryDep) -> CoupleProgress:
     couples.steps.audit.principal.allow(SCOPE)
-    return CoupleProgress(couples, library)
+    return CoupleProgress(couples, library, organisation_references(request))
 
 
 ForCoupleReaders = Annotated[CoupleProgress, Depends(_progress)]

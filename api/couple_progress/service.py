@@ -18,9 +18,11 @@ from api.couple_progress.schemas import CoupleProgressQuery
 from api.couples.service import Couples
 from api.problems import NotFound
 from api.progress import service
+from api.progress.expecting import care_of, expected_of
 from api.progress.repository import Found, measurements
 from api.progress.schemas import ProgressQuery
 from api.records.steps import Steps
+from api.references.active import OrganisationReferences, References
 from scoring.dyads.described import described, not_comparable, profile
 from scoring.progress import Progress
 from scoring.reliable import Unavailable
@@ -37,14 +39,20 @@ class Member:
     found: Found
     series: dict[str, list[Progress]]
     without_definition: list[str]
+    references: References
+    """What courses are held against."""
 
     def document(self) -> dict[str, Any]:
         """As that client's own progress has it."""
-        start = service.start_of_care(self.found.episodes)
+        start, care = service.start_of_care(self.found.episodes), care_of(self.found.episodes, None)
         return {
             "client_id": str(self.client_id),
             "episodes": [one.document() for one in self.found.episodes],
-            "series": [service.described(one, start) for every in self.series.values() for one in every],
+            "series": [
+                service.described(one, start, expectation=expected_of(one, self.references, care))
+                for every in self.series.values()
+                for one in every
+            ],
             "without_definition": self.without_definition,
         }
 
@@ -107,6 +115,7 @@ class CoupleProgress:
 
     couples: Couples
     library: Library
+    references: OrganisationReferences
 
     @property
     def steps(self) -> Steps:
@@ -128,12 +137,13 @@ class CoupleProgress:
         asked = ProgressQuery.model_construct(instrument=query.instrument, scale=query.scale, as_of=query.as_of)
         shelf = await self.library.shelf(principal.organisation_id, [query.instrument or ""])
         choice = service.choose(shelf, asked)
+        references = await self.references.of(principal.organisation_id)
         view = await self.couples.opened(ACTION, couple_id)
         members = []
         for one in view.members:
             found = await self._found(couple_id, one.client_id, query)
             shelf = await self.library.shelf(principal.organisation_id, *service.judged(query.instrument, found.rows))
-            members.append(_member(one.client_id, found, shelf, choice))
+            members.append(_member(one.client_id, found, shelf, choice, references))
         await self.couples.opened(ACTION, couple_id)
         self.steps.done(ACTION, "couple", couple_id)
         return Joint(couple_id, query.as_of, query.window_days, members)
@@ -150,17 +160,18 @@ class CoupleProgress:
             raise
 
 
-def _member(client_id: uuid.UUID, found: Found, shelf: Shelf, choice: service.Choice) -> Member:
+def _member(client_id: uuid.UUID, found: Found, shelf: Shelf, choice: service.Choice, references: References) -> Member:
     codes = [choice.instrument.code] if choice.instrument is not None else sorted(found.rows)
     return Member(
         client_id,
         found,
         {
-            code: [*service.series(shelf, shelf.get(code), choice, found.rows.get(code, {}))]
+            code: service.series(shelf, shelf.get(code), choice, found.rows.get(code, {}), found.episodes)
             for code in codes
             if code in shelf.versions
         },
         [code for code in codes if code not in shelf.versions],
+        references,
     )
 
 

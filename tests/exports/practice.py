@@ -20,6 +20,7 @@ from tests.factories import (
     make_erasure,
     make_own_rows,
     make_protocol_rows,
+    make_reference,
     make_rescoring,
     make_wording,
 )
@@ -113,5 +114,6 @@ async def filled(connection: asyncpg.Connection, tenant: Tenant, practice: Pract
     await make_alert_rows(connection, tenant.id, uuid.UUID(practice.alert))
     await make_protocol_rows(connection, tenant.id, client, uuid.UUID(practice.episode))
     await make_rescoring(connection, tenant.id, uuid.UUID(practice.response))
+    await make_reference(connection, tenant.id)
     await make_erasure(connection, tenant.id)
     await make_audit_rows(connection, tenant.id, client)
