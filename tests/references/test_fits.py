@@ -101,6 +101,7 @@ async def test_other_versions_variants_invalid_and_void_scores_do_not_count(prac
     assert (await practice.fitted())["persons"] == MIN_PERSONS
 
 
+@pytest.mark.long
 async def test_data_are_fitted_without_their_ids_and_removed(practice: Practice) -> None:
     scores = courses(110)
     made = await practice.made(origin="data", source="an invented trial", evidence="read", data=csv_of(scores))
@@ -115,6 +116,7 @@ async def test_data_are_fitted_without_their_ids_and_removed(practice: Practice)
     assert left is None
 
 
+@pytest.mark.long
 async def test_a_fit_that_nobody_is_at_is_taken_up_again(practice: Practice) -> None:
     made = await practice.made()
     own = uuid.UUID(made["id"])

@@ -298,10 +298,11 @@ class TestAccess:
         words = ("nothing", "0", "-1", "%00", "%F0%9F%98%80", "a" * 300, "..", str(uuid.UUID(int=0)), "1e999", "'")
         role = next((role for role in ROLES if operation.scope in ROLES[role]), None)
         async with running.client(role) as client:
-            for word in words:
+            for number, word in enumerate(words):
                 url = operation.url(**{parameter["name"]: word for parameter in operation.parameters})
                 queries = {parameter["name"]: word for parameter in operation.parameters if parameter["in"] == "query"}
-                for request in (*EMPTY, {"params": queries}, {"json": {"a": word}}, {"json": []}):
+                bodies = (*EMPTY, {"json": {"a": word}}, {"json": []}) if number == 0 else ()
+                for request in ({"params": queries}, *bodies):
                     answer = await ask(client, operation, url, **request)
                     assert answer.status_code < 500, (url, request, answer.text)
 
