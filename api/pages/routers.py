@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from api.pages import alerts, caseload, client, due, explain, history, home, render, sign_in
+from api.pages import alerts, caseload, client, due, enter, explain, history, home, recorded, render, sign_in
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     render.router,
@@ -16,6 +16,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     client.router,
     history.router,
     explain.router,
+    enter.router,
+    recorded.router,
     alerts.router,
     due.router,
 )

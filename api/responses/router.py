@@ -131,43 +131,61 @@ async def record_response(request: Request) -> Response:
     if request.scope["query_string"]:
         await only_known_parameters(request)
     key = key_of(request.scope["headers"])
-    state = request.scope["state"]
-    given = state.get("json", _ABSENT)
+    given = request.scope["state"].get("json", _ABSENT)
     body = _validated(given)
-    request_hash = fingerprint(given)
+    recorded = await keep(request, principal, body, key=key, request_hash=fingerprint(given))
+    headers = {"Location": f"{PATH}/{recorded.response_id}"}
+    if recorded.outcome == "replayed":
+        headers["Idempotent-Replayed"] = "true"
+    document = as_recorded(recorded.document or "")
+    return Response(document, status.HTTP_201_CREATED, headers | _FIRST, media_type="application/json")
+
+
+async def keep(
+    request: Request, principal: Principal, body: schemas.ResponseCreate, *, key: str | None, request_hash: bytes
+) -> Recorded:
+    """Score a form and record it durably, or find what an earlier request with its key has recorded.
+
+    Parameters
+    ----------
+    key
+        Idempotency key, or None: then a repetition is another response.
+    request_hash
+        Of what was sent (:func:`api.responses.idempotency.fingerprint`): a key stands for one form.
+
+    Returns
+    -------
+    Recorded
+        With ``outcome`` `created` or `replayed`.
+
+    Raises
+    ------
+    AnswersInvalid, ClientErased, IdempotencyKeyReused, InstrumentRetired, NotFound, RequestInvalid
+        Nothing was recorded.
+    """
+    library, organisation_id = library_of(request), principal.organisation_id
     try:
-        instrument = await library_of(request).to_record(principal.organisation_id, body.instrument, body.version)
+        instrument = await library.to_record(organisation_id, body.instrument, body.version)
     except InstrumentRetired:
+        pool = get_database(request).pool
         before = (
-            None
-            if key is None
-            else await recorded_before(
-                get_database(request).pool, principal.organisation_id, principal.subject, key, request_hash
-            )
+            None if key is None else await recorded_before(pool, organisation_id, principal.subject, key, request_hash)
         )
         if before is None:
             raise
         return await _not_created(request, before, body.client_id)
-    library, organisation_id = library_of(request), principal.organisation_id
     response = service.prepare(
         principal,
         body,
         instrument,
         key=key,
         request_hash=request_hash,
-        request_id=state["request_id"],
+        request_id=request.scope["state"]["request_id"],
         settings=await alerts_of(request).of(organisation_id),
         versions=await library.comparable(organisation_id, instrument),
     )
     recorded = await recorder_of(request).record(response)
-    if recorded.outcome != "created":
-        return await _not_created(request, recorded, response.client_id)
-    return _created(recorded, {"Location": f"{PATH}/{response.id}"})
-
-
-def _created(recorded: Recorded, headers: dict[str, str]) -> Response:
-    document = as_recorded(recorded.document or "")
-    return Response(document, status.HTTP_201_CREATED, headers | _FIRST, media_type="application/json")
+    return recorded if recorded.outcome == "created" else await _not_created(request, recorded, body.client_id)
 
 
 def _validated(given: Any) -> schemas.ResponseCreate:
@@ -180,12 +198,11 @@ def _validated(given: Any) -> schemas.ResponseCreate:
         raise RequestValidationError(found, body=given) from None
 
 
-async def _not_created(request: Request, recorded: Recorded, client_id: uuid.UUID) -> Response:
+async def _not_created(request: Request, recorded: Recorded, client_id: uuid.UUID) -> Recorded:
     audit = audit_of(request)
     if recorded.outcome == "replayed":
         await audit.refused("record", "response", recorded.response_id, "replayed")
-        headers = {"Location": f"{PATH}/{recorded.response_id}", "Idempotent-Replayed": "true"}
-        return _created(recorded, headers)
+        return recorded
     if recorded.outcome == "conflict":
         await audit.refused("record", "response", None, "idempotency-key-reused")
         raise IdempotencyKeyReused("Use a new key for another form.")

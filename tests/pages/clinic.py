@@ -77,6 +77,9 @@ class Clinic:
             "alerts": "/app/alerts",
             "alert": f"/app/alerts/{self.alert_id}",
             "due": "/app/due",
+            "enter": f"/app/clients/{self.client_id}/enter",
+            "entry": f"/app/clients/{self.client_id}/enter/phq-9",
+            "recorded": f"/app/responses/{self.response_id}/recorded",
         }
 
 

@@ -101,8 +101,9 @@ class Site:
             yield page
         finally:
             await context.close()
-        refused = "sign-in/done: Failed to load resource"  # a page that says why nobody is signed in
-        ours = [text for text in complaints if text.startswith(self.base) and refused not in text]
+        # pages that say why nobody is signed in, and what is wrong with a form
+        meant = ("sign-in/done: Failed to load resource", "status of 422")
+        ours = [text for text in complaints if text.startswith(self.base) and not any(one in text for one in meant)]
         assert not ours, ours  # the provider's pages may complain
 
 
@@ -146,7 +147,7 @@ async def tab_to(page: Page, words: str, *, most: int = 80) -> None:
         told = await page.evaluate(
             "() => { const one = document.activeElement, look = getComputedStyle(one);"
             " const label = one.labels?.[0]?.innerText ?? '';"
-            " const acts = ['A', 'BUTTON', 'SUMMARY', 'INPUT', 'TEXTAREA'].includes(one.tagName);"
+            " const acts = ['A', 'BUTTON', 'SUMMARY', 'INPUT', 'SELECT', 'TEXTAREA'].includes(one.tagName);"
             " const said = label || one.innerText || one.value || '';"
             " return [said, look.outlineStyle, parseFloat(look.outlineWidth), acts] }"
         )

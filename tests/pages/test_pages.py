@@ -18,7 +18,7 @@ from api.pages.routers import ROUTERS
 from tests.authoring.definitions import submission
 from tests.pages.clinic import BASE, Api, Clinic, browser, make_clinic
 
-PAGES = ("caseload", "client", "history", "explain", "alerts", "alert", "due")
+PAGES = ("caseload", "client", "history", "explain", "alerts", "alert", "due", "enter", "entry", "recorded")
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
 
 
@@ -99,7 +99,8 @@ def test_every_page_is_walked() -> None:
     }
     walked = {
         "/app/caseload", "/app/clients/{client_id}", "/app/clients/{client_id}/history", "/app/responses/{response_id}",
-        "/app/alerts", "/app/alerts/{alert_id}", "/app/due",
+        "/app/alerts", "/app/alerts/{alert_id}", "/app/due", "/app/clients/{client_id}/enter",
+        "/app/clients/{client_id}/enter/{code}", "/app/responses/{response_id}/recorded",
     }  # fmt: skip
     assert declared == walked | elsewhere
     assert len(walked) == len(PAGES)
@@ -130,7 +131,7 @@ async def test_a_researcher_sees_nobody(clinic: Clinic, superuser: asyncpg.Conne
     assert event["outcome"] == "forbidden"
 
 
-@pytest.mark.parametrize("name", ["client", "history", "explain", "alert"])
+@pytest.mark.parametrize("name", ["client", "history", "explain", "alert", "enter", "entry", "recorded"])
 async def test_another_organisations_client_is_not_there(
     pages: FastAPI, clinic: Clinic, superuser: asyncpg.Connection, name: str
 ) -> None:
