@@ -45,6 +45,11 @@ _WHOLE: Final = re.compile(r"-?[0-9]{1,6}")
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?")
 _KEY: Final = re.compile(r"[0-9a-f]{32}")
 _SAID: Final = {"yes": True, "no": False}
+_WORDS: Final = {
+    "outside-episode": "The day lies outside of the chosen episode. Choose another one, or none.",
+    "unknown-episode": "The client has no such episode.",
+}
+"""In place of what a problem says to programs, by the code of the fault."""
 NOTHING_ANSWERED: Final = "Nothing is answered yet. Answer at least one question; others may stay empty."
 
 
@@ -150,7 +155,10 @@ async def record(
         except ValidationError as error:
             told = [("/".join(map(str, fault["loc"])), str(fault["msg"])) for fault in error.errors()]
         except (AnswersInvalid, RequestInvalid) as problem:
-            told = [(str(fault.get("pointer", "")).lstrip("/"), str(fault["detail"])) for fault in problem.errors]
+            told = [
+                (str(fault.get("pointer", "")).lstrip("/"), _WORDS.get(fault["code"], str(fault["detail"])))
+                for fault in problem.errors
+            ]
         except IdempotencyKeyReused:
             filled.key, filled.recorded_before, told, status = uuid.uuid4().hex, True, [], 409
         _place(filled, told)

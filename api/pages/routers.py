@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from api.pages import alerts, caseload, client, due, enter, explain, history, home, recorded, render, sign_in
+from api.pages import alerts, caseload, client, couple, due, enter, explain, history, home, recorded, render, sign_in
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     render.router,
@@ -18,6 +18,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     explain.router,
     enter.router,
     recorded.router,
+    couple.router,
     alerts.router,
     due.router,
 )

@@ -1,0 +1,132 @@
+"""The page of a couple: both, and how far apart they are, while both consent; otherwise that it is closed."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+from fastapi import FastAPI
+
+from tests.pages.clinic import Api, Clinic, make_clinic
+from tests.pages.test_pages import NASTY, holds_together
+
+SINCE = "2026-01-12"
+
+
+@dataclass(frozen=True)
+class Two:
+    """A couple of a clinic: its id, and the partner."""
+
+    clinic: Clinic
+    id: str
+    partner_id: str
+    memberships: dict[str, str]
+
+    @property
+    def path(self) -> str:
+        return f"/app/couples/{self.id}"
+
+    async def say(self, client_id: str, given: bool) -> None:
+        api = Api(self.clinic.app, self.clinic.slug)
+        path = f"/v1/clients/{client_id}/couples/{self.memberships[client_id]}/consents"
+        await api.post(path, {"given": given, "stated_on": SINCE})
+        await api.client.aclose()
+
+
+async def make_couple(clinic: Clinic, *, number: str = "B-18", consent: bool = True) -> Two:
+    """The clinic's client, who got worse, and a partner who stayed well, and has answered something else too."""
+    api = Api(clinic.app, clinic.slug)
+    partner_id = (await api.post("/v1/clients", {"external_id": number}))["id"]
+    items = [str(item) for item in range(1, 10)]
+    await api.answered(partner_id, "phq-9", "2026-01-08", dict.fromkeys(items, 1))
+    await api.answered(partner_id, "phq-9", "2026-03-08", dict.fromkeys(items, 0))
+    await api.answered(partner_id, "who-5", "2026-03-08", dict.fromkeys(items[:5], 3))
+    made = await api.post("/v1/couples", {"clients": [clinic.client_id, partner_id], "joined_on": SINCE})
+    await api.client.aclose()
+    two = Two(clinic, made["id"], partner_id, {one["client_id"]: one["membership_id"] for one in made["members"]})
+    if consent:
+        for client_id in two.memberships:
+            await two.say(client_id, True)
+    return two
+
+
+@pytest.fixture(scope="module")
+async def two(pages: FastAPI) -> Two:
+    return await make_couple(await make_clinic(pages))
+
+
+async def test_both_are_shown_with_what_became_of_each_and_how_far_apart_they_are(
+    two: Two, superuser: asyncpg.Connection
+) -> None:
+    request_id = uuid.uuid4().hex
+    async with two.clinic.signed_in() as client:
+        answer = await client.get(two.path, headers={"X-Request-Id": request_id})
+        assert answer.status_code == 200, answer.text
+        page = holds_together(answer)
+        text = " ".join(answer.text.split())
+        assert 'A is client <a href="/app/clients/' in text
+        assert "A-17</a>, B is client" in text
+        assert "B-18</a>" in text
+        assert "They have moved further apart" in text
+        assert '<td class="n">−9</td>' in text or '<td class="n">-9</td>' in text, "at the start A had 0 and B had 9"
+        assert '<td class="n">18</td>' in text, "at the end A has 18 and B has 0"
+        assert "who-5: Only one of the two has answered this instrument." in text
+        (image,) = page.named("img")
+        assert "A" in str(image["alt"])
+        assert "A-17" not in str(image["alt"])
+        picture = await client.get(str(image["src"]))
+        assert (picture.headers["content-type"], picture.content[:4]) == ("image/png", b"\x89PNG")
+        assert picture.headers["cache-control"] == "no-store"
+    events = await superuser.fetch("select * from audit_event where request_id = $1", request_id)
+    assert {str(event["resource_id"]) for event in events if event["resource"] == "couple"} == {two.id}
+    read = {str(event["resource_id"]) for event in events if event["resource"] == "client"}
+    assert {two.partner_id, two.clinic.client_id} <= read, "in each one's own trail too"
+
+
+async def test_a_view_that_is_closed_says_so_and_nothing_else(pages: FastAPI, superuser: asyncpg.Connection) -> None:
+    two = await make_couple(await make_clinic(pages), consent=False)
+    told = []
+    async with two.clinic.signed_in() as client:
+        for given in (None, two.partner_id, two.clinic.client_id):
+            if given is not None:
+                await two.say(given, True)
+            answer = await client.get(two.path)
+            told.append(answer.status_code)
+            if answer.status_code == 403:
+                holds_together(answer)
+                assert "The joint view of this couple is closed" in answer.text
+                assert "A-17" not in answer.text
+                assert "B-18" not in answer.text
+                assert two.partner_id not in answer.text
+                chart = await client.get(f"{two.path}/chart.png?instrument=phq-9")
+                assert chart.status_code == 403
+        assert told == [403, 403, 200]
+        await two.say(two.partner_id, False)
+        request_id = uuid.uuid4().hex
+        answer = await client.get(two.path, headers={"X-Request-Id": request_id})
+        assert answer.status_code == 403, "withdrawn"
+    events = await superuser.fetch("select * from audit_event where request_id = $1", request_id)
+    assert events
+    assert {event["outcome"] for event in events} <= {"forbidden", "refused", "closed", "not-consented"}
+
+
+async def test_others_do_not_see_a_couple(pages: FastAPI, two: Two) -> None:
+    stranger = await make_clinic(pages, number="Z-3")
+    async with stranger.signed_in() as client:
+        answers = [await client.get(f"/app/couples/{one}") for one in (two.id, uuid.uuid4())]
+        for answer in answers:
+            assert answer.status_code == 404
+            holds_together(answer)
+        assert (await client.get(f"{two.path}/chart.png?instrument=phq-9")).status_code == 404
+    async with two.clinic.signed_in("researcher:r-1") as client:
+        assert (await client.get(two.path)).status_code == 403
+
+
+async def test_a_partners_number_is_never_markup(pages: FastAPI) -> None:
+    two = await make_couple(await make_clinic(pages, number=NASTY), number=f"B {NASTY}")
+    async with two.clinic.signed_in() as client:
+        answer = await client.get(two.path)
+    assert len(holds_together(answer).named("img")) == 1
+    assert "B &lt;script&gt;" in answer.text
