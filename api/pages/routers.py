@@ -6,7 +6,22 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from api.pages import alerts, caseload, client, couple, due, enter, explain, history, home, recorded, render, sign_in
+from api.pages import (
+    alerts,
+    caseload,
+    client,
+    couple,
+    due,
+    enter,
+    explain,
+    goals,
+    history,
+    home,
+    recorded,
+    render,
+    sign_in,
+    work,
+)
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     render.router,
@@ -19,6 +34,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     enter.router,
     recorded.router,
     couple.router,
+    goals.router,
+    work.router,
     alerts.router,
     due.router,
 )

@@ -61,6 +61,8 @@ class Clinic:
     client_id: str
     alert_id: str
     response_id: str
+    goal_id: str
+    work_id: str
 
     def signed_in(self, persona: str = "clinician:c-1") -> Any:
         """A browser in which somebody of this clinic is signed in."""
@@ -77,6 +79,9 @@ class Clinic:
             "alerts": "/app/alerts",
             "alert": f"/app/alerts/{self.alert_id}",
             "due": "/app/due",
+            "goals": f"/app/clients/{self.client_id}/goals",
+            "goal": f"/app/clients/{self.client_id}/goals/{self.goal_id}",
+            "work": f"/app/clients/{self.client_id}/work/{self.work_id}",
             "enter": f"/app/clients/{self.client_id}/enter",
             "entry": f"/app/clients/{self.client_id}/enter/phq-9",
             "recorded": f"/app/responses/{self.response_id}/recorded",
@@ -126,10 +131,13 @@ async def make_clinic(app: FastAPI, *, number: str = "A-17", text: str = "to sle
         **{"If-Match": '"1"'},
     )
     goal = {"kind": "target", "wording": text, "target": 8, "baseline": 2, "set_on": "2026-01-12"}
-    await api.post(f"/v1/clients/{client_id}/goals", goal)
+    goal_id = (await api.post(f"/v1/clients/{client_id}/goals", goal))["id"]
+    await api.post(f"/v1/clients/{client_id}/goals/{goal_id}/ratings", {"value": 5, "rated_on": "2026-02-12"})
+    work = {"kind": "relaxation", "set_on": "2026-02-12", "due_on": "2026-02-19", "note": text}
+    work_id = (await api.post(f"/v1/clients/{client_id}/assignments", work))["id"]
     alert = next(one["id"] for one in worse["alerts"] if one["kind"] == "answers")
     await api.client.aclose()
-    return Clinic(app, slug, organisation_id, client_id, alert, worse["id"])
+    return Clinic(app, slug, organisation_id, client_id, alert, worse["id"], goal_id, work_id)
 
 
 def path_of(answer: httpx.Response) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -18,7 +19,10 @@ from api.pages.routers import ROUTERS
 from tests.authoring.definitions import submission
 from tests.pages.clinic import BASE, Api, Clinic, browser, make_clinic
 
-PAGES = ("caseload", "client", "history", "explain", "alerts", "alert", "due", "enter", "entry", "recorded")
+PAGES = (
+    "caseload", "client", "history", "explain", "alerts", "alert", "due", "enter", "entry", "recorded",
+    "goals", "goal", "work",
+)  # fmt: skip
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
 
 
@@ -89,7 +93,7 @@ async def test_every_page_holds_together_and_is_on_record(
 
 def test_every_page_is_walked() -> None:
     """A page that is added gets a path in `Clinic.paths`, or a test of its own and a line here."""
-    files = {f"/app/clients/{{client_id}}/{name}" for name in ("chart.png", "report.pdf")}
+    files = {f"/app/clients/{{client_id}}/{name}" for name in ("chart.png", "goals/chart.png", "report.pdf")}
     elsewhere = {"/app", "/app/", "/app/static/{name}", "/app/signed-out"} | files
     declared = {
         route.path
@@ -101,6 +105,8 @@ def test_every_page_is_walked() -> None:
         "/app/caseload", "/app/clients/{client_id}", "/app/clients/{client_id}/history", "/app/responses/{response_id}",
         "/app/alerts", "/app/alerts/{alert_id}", "/app/due", "/app/clients/{client_id}/enter",
         "/app/clients/{client_id}/enter/{code}", "/app/responses/{response_id}/recorded",
+        "/app/clients/{client_id}/goals", "/app/clients/{client_id}/goals/{goal_id}",
+        "/app/clients/{client_id}/work/{assignment_id}",
     }  # fmt: skip
     couples = {"/app/couples/{couple_id}", "/app/couples/{couple_id}/chart.png"}  # tests/pages/test_couple.py
     assert declared == walked | elsewhere | couples
@@ -132,7 +138,9 @@ async def test_a_researcher_sees_nobody(clinic: Clinic, superuser: asyncpg.Conne
     assert event["outcome"] == "forbidden"
 
 
-@pytest.mark.parametrize("name", ["client", "history", "explain", "alert", "enter", "entry", "recorded"])
+@pytest.mark.parametrize(
+    "name", ["client", "history", "explain", "alert", "enter", "entry", "recorded", "goals", "goal", "work"]
+)
 async def test_another_organisations_client_is_not_there(
     pages: FastAPI, clinic: Clinic, superuser: asyncpg.Connection, name: str
 ) -> None:
@@ -241,7 +249,7 @@ async def nasty(pages: FastAPI) -> Clinic:
     response_id = await of_own_instrument(admin, clinician, made.client_id)
     for one in (admin, clinician):
         await one.client.aclose()
-    return Clinic(pages, made.slug, made.organisation_id, made.client_id, raised, response_id)
+    return replace(made, alert_id=raised, response_id=response_id)
 
 
 async def of_own_instrument(admin: Api, clinician: Api, client_id: str) -> str:

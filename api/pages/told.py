@@ -1,0 +1,35 @@
+"""Faults that services find in what a form has sent, in the words of a page and by the names of its fields."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import ValidationError
+
+from api.problems import RequestInvalid
+
+_WORDS: Final = {
+    "date_format": "Give a day that there is, such as 2026-03-06.",
+    "date_from_datetime_parsing": "Give a day that there is, such as 2026-03-06.",
+    "int_type": "Give a whole number.",
+    "missing": "Choose one.",
+}
+
+
+def faults_of(error: ValidationError | RequestInvalid) -> dict[str, str]:
+    """Each field's first fault."""
+    found: dict[str, str] = {}
+    if isinstance(error, ValidationError):
+        for one in error.errors(include_url=False, include_input=False):
+            found.setdefault(str(one["loc"][0]), _WORDS.get(one["type"], str(one["msg"])))
+    else:
+        for fault in error.errors:
+            found.setdefault(str(fault["pointer"]).lstrip("/"), str(fault["detail"]))
+    return found
+
+
+def whole(text: str) -> int | str | None:
+    """What a field says, as a number if it is one; None where it is empty. What is no number is left to be refused."""
+    text = text.strip()
+    digits = text.removeprefix("-")
+    return int(text) if digits.isascii() and digits.isdigit() and len(digits) < 10 else text or None
