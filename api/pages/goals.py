@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
 from api.assignments.router import ForReaders as AssignmentsDep
+from api.assignments.schemas import AssignmentRead
 from api.charts.render import Renderer
 from api.charts.schemas import LookQuery
 from api.charts.service import goals_spec
@@ -58,10 +59,7 @@ async def goals(
         goals=[(aim, reached[aim.id]) for aim in aims if aim.id in reached],
         attainment=told.attainment,
         words=goals_spec(told, LookQuery())["description"] if rated else None,
-        work=[
-            (one, meaning("assignment_kind", one.kind), _outcome(one.completion and one.completion.outcome))
-            for one in work
-        ],
+        work=[(one, meaning("assignment_kind", one.kind), _became(one)) for one in work],
         total=(await assignments.adherence(client_id)).total,
         widths=(NARROW, WIDE),
         more=more,
@@ -69,8 +67,8 @@ async def goals(
     )
 
 
-def _outcome(code: str | None) -> str | None:
-    return meaning("assignment_outcome", code)
+def _became(work: AssignmentRead) -> str | None:
+    return None if work.completion is None else meaning("assignment_outcome", work.completion.outcome)
 
 
 @router.get(GOALS + "/chart.png")

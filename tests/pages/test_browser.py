@@ -8,11 +8,15 @@ import asyncpg
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+import instruments
 from api.settings import Settings
 from tests.fhir.conftest import lacking
 from tests.fhir.node import OLDEST, chromium, node_version
+from tests.invented import make_pack
 from tests.pages.clinic import Clinic, make_clinic
 from tests.pages.serving import AXE, Site, site, tab_to, violations
+from tests.pages.test_couple import make_couple
+from tests.pages.test_enter import put_pack
 
 PHONE = {"width": 320, "height": 640}  # the narrowest that has to do (WCAG 1.4.10)
 DESK = {"width": 1280, "height": 900}
@@ -197,3 +201,76 @@ async def test_a_client_with_a_secret_and_what_the_provider_says_when_it_refuses
             assert "access_denied" in text
             assert "The person <b>left</b>" in text, "word for word, and as words"
         await context.close()
+
+
+async def test_by_keyboard_a_response_is_entered_its_alert_is_seen_and_the_chart_changes(there: Site) -> None:
+    clinic = await make_clinic(there.app)
+    async with there.visitor(viewport=DESK) as page:
+        await sign_in(page, clinic)
+        await page.goto(clinic.paths["client"])
+        before = await page.get_by_role("img").get_attribute("alt")
+        await tab_to(page, "Enter a response")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**{clinic.paths['enter']}")
+        await tab_to(page, "Find a questionnaire")
+        await page.keyboard.type("patient depression 9")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**?q=patient+depression+9")
+        await tab_to(page, "Patient Health Questionnaire-9")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**{clinic.paths['entry']}")
+
+        await page.get_by_label("Day it was filled in").fill("2999-01-01")
+        for item in range(1, 10):
+            button = page.locator(f'[name="a-{item}"][value=""]')
+            await button.focus()
+            await page.keyboard.press("ArrowRight")  # from the last, not answered, on to the first
+            if item == 9:
+                await page.keyboard.press("ArrowRight")
+        await tab_to(page, "Record this response")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("heading", name="There is a problem").wait_for()
+        assert (await page.title()).startswith("Problem: ")
+        assert await violations(page) == []
+        await tab_to(page, "Day: is not in the future")
+        await page.keyboard.press("Enter")
+        assert await page.evaluate("document.activeElement.id") == "day", "the link leads to the field"
+        await page.get_by_label("Day it was filled in").fill("2026-04-06")
+        assert await page.locator('[name="a-9"]:checked').get_attribute("value") == "1", "what was answered is kept"
+        await tab_to(page, "Record this response")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/recorded")
+        assert await page.get_by_role("heading", level=1).inner_text() == "Look at this now"
+        assert await violations(page) == []
+        await tab_to(page, "Back to the client")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**{clinic.paths['client']}#phq-9")
+        after = await page.get_by_role("img").get_attribute("alt")
+        assert "18 points" in str(before)
+        assert "6 Apr 2026" in str(after)
+        assert after != before
+        assert "6 Apr 2026" in await page.get_by_role("row", name="Patient Health Questionnaire-9").inner_text()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("scheme", "viewport"), [("light", DESK), ("dark", PHONE)], ids=["light-desk", "dark-phone"])
+async def test_couples_wordings_and_faults_are_accessible(there: Site, scheme: str, viewport: dict[str, int]) -> None:
+    clinic = await make_clinic(there.app)
+    two = await make_couple(clinic)
+    await put_pack(clinic, make_pack(instruments.load("who-5")))
+    entering = clinic.paths["enter"]
+    async with there.visitor(color_scheme=scheme, viewport=viewport) as page:
+        await sign_in(page, clinic)
+        for path in (two.path, *(f"{entering}/{code}" for code in ("who-5", "menqol", "fsfi", "csfq-14", "gas"))):
+            await page.goto(path)
+            for details in await page.locator("details").all():
+                await details.locator("summary").click()
+            assert await violations(page) == [], path
+            assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth"), path
+        for path in (clinic.paths["goal"], clinic.paths["work"], f"{entering}/who-5"):
+            await page.goto(path)
+            await page.get_by_label("Day").first.fill("")
+            await page.get_by_role("main").get_by_role("button").click()
+            await page.get_by_role("heading", name="There").wait_for()
+            assert await violations(page) == [], path
+            assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth"), path
