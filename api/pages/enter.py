@@ -43,7 +43,8 @@ FORM: Final = ENTER + "/{code}"
 MOST_EPISODES: Final = 100
 _WHOLE: Final = re.compile(r"-?[0-9]{1,6}")
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?")
-_KEY: Final = re.compile(r"[0-9a-f]{32}")
+KEY: Final = re.compile(r"[0-9a-f]{32}")
+"""An idempotency key, as forms carry one."""
 _SAID: Final = {"yes": True, "no": False}
 _WORDS: Final = {
     "outside-episode": "The day lies outside of the chosen episode. Choose another one, or none.",
@@ -143,7 +144,7 @@ async def record(
         sent.get("language") or None,
     )
     key = sent.get("key", "")
-    filled = Filled(key if _KEY.fullmatch(key) else uuid.uuid4().hex, sent)
+    filled = Filled(key if KEY.fullmatch(key) else uuid.uuid4().hex, sent)
     instrument = await _to_record(library, visit, code, shown.version)
     given = _read(client_id, instrument, shown, filled)
     status = 422

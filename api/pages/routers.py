@@ -20,6 +20,7 @@ from api.pages import (
     recorded,
     render,
     sign_in,
+    void,
     work,
 )
 
@@ -33,6 +34,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     explain.router,
     enter.router,
     recorded.router,
+    void.router,
     couple.router,
     goals.router,
     work.router,
