@@ -91,7 +91,9 @@ class Omega:
 class Icc:
     """An intraclass correlation; (1,.) one-way, (2,.) absolute agreement, (3,.) consistency; k: of the mean.
 
-    What the mean of k would have is None where the single one is so far below 0 that it does not exist.
+    What the mean of k would have is None where the single one is so far below 0 that it does not exist. The limits of
+    (2,.) are None where Satterthwaite's degrees of freedom fall below 1, which only a negative correlation can do: they
+    need not hold the correlation then.
     """
 
     form: IccForm
@@ -331,7 +333,9 @@ def _agreement(n: int, k: int, squares: _Squares) -> float:
     return (persons - residual) / (persons + (k - 1) * residual + k * (occasions - residual) / n)
 
 
-def _agreement_limits(n: int, k: int, squares: _Squares, tail: float) -> tuple[float, float, float]:
+def _agreement_limits(
+    n: int, k: int, squares: _Squares, tail: float
+) -> tuple[float, float, float] | tuple[float, None, None]:
     """By Satterthwaite's degrees of freedom (Shrout & Fleiss; McGraw & Wong)."""
     persons, occasions, residual, _ = squares
     value = _agreement(n, k, squares)
@@ -342,6 +346,8 @@ def _agreement_limits(n: int, k: int, squares: _Squares, tail: float) -> tuple[f
     df = (a * occasions + b * residual) ** 2 / (
         (a * occasions) ** 2 / (k - 1) + (b * residual) ** 2 / ((n - 1) * (k - 1))
     )
+    if df < 1:  # a and b cancel each other: quantiles of F on the wrong side of 1
+        return value, None, None
     below = float(special.fdtri(n - 1, df, 1 - tail))
     above = float(special.fdtri(df, n - 1, 1 - tail))
     error = k * occasions + (k * n - k - n) * residual
@@ -354,7 +360,8 @@ def _agreement_limits(n: int, k: int, squares: _Squares, tail: float) -> tuple[f
 
 def _of_mean(single: float | None, k: int) -> float | None:
     """Spearman and Brown's step from one occasion to the mean of k."""
-    assert single is not None  # noqa: S101  - those of one occasion always exist
+    if single is None:
+        return None
     below = 1 + (k - 1) * single
     return k * single / below if below > 1e-12 else None
 

@@ -93,13 +93,22 @@ def test_correlations_are_numbers_in_order_or_refused(rows: Any) -> None:
     found = intraclass(rows)
     for icc in found.iccs[:3]:
         assert icc.value is not None
-        assert icc.low is not None
-        assert icc.high is not None
+        if icc.low is None or icc.high is None:
+            assert (icc.form, icc.low, icc.high) == ("(2,1)", None, None)
+            assert icc.value < 0
+            continue
         assert -math.inf < icc.low <= icc.value + 1e-9
         assert icc.value <= icc.high + 1e-9 <= 1 + 1e-8
     for icc in found.iccs[3:]:
         assert icc.value is None or math.isfinite(icc.value)
     assert found.error_agreement >= found.error_consistency >= 0
+
+
+def test_limits_that_need_not_hold_the_correlation_are_not_given() -> None:
+    found = {icc.form: icc for icc in intraclass([[0, 0, 4], [0, 3, 2]]).iccs}  # Satterthwaite's df are 0.008
+    assert found["(2,1)"].value == pytest.approx(-6 / 17)
+    assert [(found[form].low, found[form].high) for form in ("(2,1)", "(2,k)")] == [(None, None)] * 2
+    assert found["(3,1)"].low is not None
 
 
 def test_agreement_without_any_error_is_whole() -> None:
