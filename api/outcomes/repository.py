@@ -121,6 +121,9 @@ class OutcomeRepository:
         connection = await self.session.connection()
         # A million scores are put in order: with the usual memory that would go by way of the disk.
         await connection.execute(text("set local work_mem = '128MB'"))
+        # Whole tables are read and joined. A planner that does not know yet how large they are, as after a load, would
+        # take them for empty and go through one for each row of the other.
+        await connection.execute(text("set local enable_nestloop = off"))
         values = self._values(selection, measures)
         runs = (await connection.execute(text(_RUNS), values)).all()
         values |= {"runs": [run.id for run in runs]}
