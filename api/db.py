@@ -31,7 +31,6 @@ SQLModel.metadata.naming_convention = {
 RawConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 """A connection of the driver, or one that was taken from its pool."""
 
-
 ORGANISATION_SETTING = "fathomline.organisation_id"
 ORGANISATION_SLUG_SETTING = "fathomline.organisation_slug"
 """Settings that the row-level policies read; always set for one transaction only."""

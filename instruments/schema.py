@@ -70,6 +70,7 @@ __all__ = [
     "Variant",
 ]
 STANDARD = "standard"
+OVERALL = "total"
 
 
 class Described(Strict):
@@ -145,6 +146,12 @@ class Instrument(Described):
     def variant_ids(self) -> tuple[str, ...]:
         """The ways to score, the default first."""
         return tuple(variant.id for variant in self.variants) or (STANDARD,)
+
+    @cached_property
+    def overall_scale(self) -> str:
+        """The scale that stands for the instrument where one has to: its total, or the first where it has none."""
+        ids = [scale.id for scale in self.scales]
+        return OVERALL if OVERALL in ids else ids[0]
 
     @cached_property
     def answer_names(self) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from instruments.schema import Instrument
 from scoring.change import ChangeCategory, change_category
 from scoring.cutoffs import Floats
 from scoring.growth.reference import Reference
@@ -23,8 +22,6 @@ from scoring.reliable import Unavailable
 Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
-OVERALL: Final = "total"
-"""The scale that stands for an instrument with several."""
 BEST_FIRST: Final = (
     ChangeCategory.RECOVERED,
     ChangeCategory.IMPROVED,
@@ -40,12 +37,6 @@ _RELIABLY_BETTER: Final = (_RANKS[ChangeCategory.RECOVERED], _RANKS[ChangeCatego
 def rank_of(category: str | None) -> int:
     """The place of a category in `BEST_FIRST` and 1; 0 of none."""
     return _RANKS[category]
-
-
-def overall_scale(instrument: Instrument) -> str:
-    """The scale that stands for an instrument: its total, or the first where it has none."""
-    ids = [scale.id for scale in instrument.scales]
-    return OVERALL if OVERALL in ids else ids[0]
 
 
 def category_ranks(known: Figures, first: Floats, last: Floats) -> Integers:

@@ -5,7 +5,6 @@ It is one of a session, not of the pool of the hot path: definitions are asked f
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -106,24 +105,6 @@ class Slots:
 
 NOTHING_DUE: Final = Waiting()
 NO_ALERT: Final = Open()
-
-
-class Statements:
-    """What `api.protocols` runs, over a raw connection: named parameters become numbered ones."""
-
-    def __init__(self, connection: RawConnection) -> None:
-        self._connection = connection
-
-    async def rows(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        """What a query finds."""
-        names = list(parameters)
-        numbered = re.sub(r":(\w+)", lambda found: f"${names.index(found[1]) + 1}", sql)
-        found: list[Any] = await self._connection.fetch(numbered, *parameters.values())
-        return found
-
-    async def each(self, sql: str, many: Sequence[dict[str, Any]]) -> None:
-        """Nothing is written here."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

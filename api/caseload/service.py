@@ -15,24 +15,22 @@ import numpy as np
 
 import instruments
 from api.caseload.attention import MOST, attention, reasons
-from api.caseload.reading import NO_ALERT, NOTHING_DUE, Care, Open, Reading, Statements, Waiting, Whose
+from api.caseload.reading import NO_ALERT, NOTHING_DUE, Care, Open, Reading, Waiting, Whose
 from api.caseload.schemas import ALL, CATEGORIES, CaseloadChange, CaseloadQuery, ChangeUnavailable
-from api.caseload.standing import Candidate, Judge, Pairs, candidate, reference_for, standing_for
+from api.caseload.standing import Candidate, Judge, Pairs, candidate, standing_for
 from api.catalogue.library import Library
 from api.db import Database
 from api.paging import decode_cursor, encode_cursor
 from api.problems import RequestInvalid
+from api.progress.expecting import expected_of
 from api.progress.schemas import ChartQuery
 from api.progress.service import choose_one, series
 from api.protocols.following import catch_up, today, unfilled
-from api.protocols.store import OfSession
+from api.protocols.store import OfConnection, OfSession
 from api.references.active import OrganisationReferences, References
 from api.security.principal import Principal
 from scoring.caseload import Bools, Integers
-from scoring.growth.stratum import severity
-from scoring.growth.trajectory import expected
 from scoring.progress import Progress
-from scoring.reliable import Unavailable
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -134,7 +132,7 @@ class Caseloads:
         waiting = defaultdict(lambda: NOTHING_DUE, slots.waiting)
         if slots.contended:
             contended = [(slot.id, slot.client_id, slot.instrument) for slot in slots.contended]
-            empty = await unfilled(Statements(reading.connection), contended, day)
+            empty = await unfilled(OfConnection(reading.connection), contended, day)
             counted = Counter((slot.client_id, slot.status) for slot in slots.contended if slot.id in empty)
             for (client_id, status), number in counted.items():
                 held = waiting[client_id]
@@ -318,22 +316,17 @@ _OF_PROGRESS: Final = (
 
 
 def _on_track(one: Progress, references: References, care: Care) -> dict[str, Any]:
-    baseline, instrument, scale = one.baseline, one.instrument, one.figures.scale.id
-    label = None
-    if baseline is not None and baseline["value"] is not None:
-        label = severity(instrument, one.variant, scale, baseline["value"])
-    reference = reference_for(references, instrument, one.variant, scale, care, label)
-    told = expected(one, reference)
+    told = expected_of(one, references, care)
     if not told["available"]:
         return told
-    assert not isinstance(reference, Unavailable)  # noqa: S101  - else it would not be available
+    reference = told["reference"]
     return {
         "available": True,
         "status": told["status"],
         "since": told["since"],
-        "reference_id": reference.id,
-        "reference_version": reference.number,
-        "reference_n": reference.persons,
+        "reference_id": reference["id"],
+        "reference_version": reference["version"],
+        "reference_n": reference["n"],
     }
 
 

@@ -16,13 +16,13 @@ import numpy as np
 
 from api.caseload.reading import Care, Group, Reading
 from api.catalogue.library import Library, Shelf
+from api.progress.expecting import reference_for
 from api.progress.schemas import ChartQuery
 from api.progress.service import choose_one, series
 from api.references.active import References
 from instruments import Instrument
-from scoring.caseload import Bools, Integers, category_ranks, off_track, overall_scale, rank_of
+from scoring.caseload import Bools, Integers, category_ranks, off_track, rank_of
 from scoring.cutoffs import Floats
-from scoring.growth.reference import Reference
 from scoring.growth.stratum import severity
 from scoring.progress_figures import figures
 from scoring.reliable import Unavailable
@@ -42,22 +42,7 @@ class Candidate:
 
 def candidate(instrument: Instrument) -> Candidate:
     """The candidate that an instrument is."""
-    return Candidate(instrument.code, overall_scale(instrument), tuple(instrument.concerns))
-
-
-def reference_for(
-    references: References, instrument: Instrument, variant: str, scale: str, care: Care, severity: str | None
-) -> Reference | Unavailable:
-    """What a client's course is held against: by the newest open episode, and where the first score lies."""
-    return references.find(
-        instrument.code,
-        instrument.version,
-        variant,
-        scale,
-        format=care.format,
-        modality=care.modality,
-        severity=severity,
-    )
+    return Candidate(instrument.code, instrument.overall_scale, tuple(instrument.concerns))
 
 
 @dataclass(slots=True)

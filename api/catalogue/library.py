@@ -74,6 +74,16 @@ class Library:
             raise UnknownInstrument(code, version)
         return await self.own.definition(organisation_id, code, found)
 
+    async def names(self, organisation_id: uuid.UUID, codes: Iterable[str]) -> dict[str, str]:
+        """What instruments are called, by code; the code itself where there is no such instrument any more."""
+        found = {}
+        for code in sorted({*codes}):
+            try:
+                found[code] = (await self.get(organisation_id, code)).name
+            except (UnknownInstrument, NotScorable):
+                found[code] = code
+        return found
+
     async def of_path(self, organisation_id: uuid.UUID, code: str, version: int | None = None) -> Instrument:
         """The instrument that a path names; :class:`NotFound` where there is none."""
         try:

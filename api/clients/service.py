@@ -27,6 +27,16 @@ _EXTERNAL_ID_UNIQUE: Final = "uq_client_external_id_hash_organisation_id"
 UNKNOWN: Final = "There is no such client."
 
 
+def external_id_of(keys: crypto.Keys, row: ClientRow) -> str | None:
+    """The identifier that the record system has for a client; None where it has stated none."""
+    if row.external_id_sealed is None:
+        return None
+    whose = {"organisation_id": row.organisation_id, "client_id": row.id}
+    return crypto.open_external_id(
+        crypto.unwrap_client_key(keys, row.key_wrapped, **whose), row.external_id_sealed, **whose
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Clients:
     """The clients of one organisation, for one request."""
@@ -140,7 +150,7 @@ class Clients:
         if "external_id" in given:
             external_id = given.pop("external_id")
             client_key = self._client_key(row)
-            if external_id != self._external_id(row, client_key):
+            if external_id != external_id_of(self.keys, row):
                 await self._set_external_id(row, external_id, client_key)
                 changed = True
         if given.get("research_consent", False) is None:
@@ -174,18 +184,10 @@ class Clients:
             client_key, external_id, organisation_id=row.organisation_id, client_id=row.id
         )
 
-    def _external_id(self, row: ClientRow, client_key: bytes) -> str | None:
-        if row.external_id_sealed is None:
-            return None
-        return crypto.open_external_id(
-            client_key, row.external_id_sealed, organisation_id=row.organisation_id, client_id=row.id
-        )
-
     def _read(self, row: ClientRow) -> ClientRead:
-        sealed = row.external_id_sealed is not None
         return ClientRead(
             id=row.id,
-            external_id=self._external_id(row, self._client_key(row)) if sealed else None,
+            external_id=external_id_of(self.keys, row),
             birth_year=row.birth_year,
             gender=row.gender,
             organs=row.organs,

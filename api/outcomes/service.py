@@ -24,8 +24,6 @@ MOST: Final = 8
 MOST_OF_ONE: Final = 2
 """Outcomes being worked out in this process: in all, and of one organisation."""
 CONFIDENCE: Final = 0.95
-OVERALL: Final = "total"
-"""The scale that is meant where none is named and there are several."""
 
 _UNIT: Final = "One episode that has ended; somebody with several counts with each."
 _PRE: Final = (
@@ -72,7 +70,7 @@ def question(shelf: Shelf, query: schemas.OutcomesQuery) -> Question:
         faults.append(_fault("instrument", "unknown-instrument", "has to be a code of /v1/instruments"))
         raise RequestInvalid(errors=faults) from None
     scales = [scale.id for scale in instrument.scales]
-    scale = query.scale or (OVERALL if OVERALL in scales else scales[0])
+    scale = query.scale or instrument.overall_scale
     variant = query.variant or instrument.variant_ids[0]
     for name, value, known in (("scale", scale, scales), ("variant", variant, list(instrument.variant_ids))):
         if value not in known:

@@ -16,7 +16,7 @@ from api.catalogue.library import LibraryDep
 from api.clients.router import ForReaders as ClientsDep
 from api.clients.service import Clients
 from api.pages.access import FormDep, Visit, VisitDep
-from api.pages.names import called, instrument_names
+from api.pages.names import called
 from api.pages.render import page, redirect
 from api.pages.whose import Whose, has_clients
 from api.pages.whose import chosen as whose_is_shown
@@ -57,9 +57,7 @@ async def listed(
         "alerts.html",
         visit=visit,
         alerts=[(alert, called(alert.client_id, names.get(alert.client_id))) for alert in items],
-        instruments=await instrument_names(
-            library, visit.principal.organisation_id, {alert.instrument for alert in items}
-        ),
+        instruments=await library.names(visit.principal.organisation_id, {alert.instrument for alert in items}),
         severities=SEVERITIES,
         statuses=STATUSES,
         chosen=status,
@@ -96,7 +94,7 @@ async def _shown(
     too_late: bool = False,
 ) -> Response:
     about = await clients.get(alert.client_id)
-    names = await instrument_names(library, visit.principal.organisation_id, {alert.instrument})
+    names = await library.names(visit.principal.organisation_id, {alert.instrument})
     return page(
         "alert.html",
         status=status,

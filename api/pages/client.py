@@ -20,10 +20,9 @@ from api.clients.router import ForReaders as ClientsDep
 from api.db import DatabaseDep
 from api.goals.router import ForReaders as GoalsDep
 from api.pages.access import Visit, VisitDep
-from api.pages.names import SHAPES, TONES, called, instrument_names
+from api.pages.names import SHAPES, TONES, called
 from api.pages.render import HEADERS, page
 from api.progress.schemas import ProgressQuery
-from api.progress.service import OVERALL
 from api.protocols.due import due_page
 from api.protocols.schemas import DueQuery
 from api.records.audit import AuditDep
@@ -91,7 +90,7 @@ async def courses(request: Request, visit: Visit, library: Library, client_id: u
     found = []
     for _, held in groupby(series, key=lambda one: one.instrument.code):
         scales = list(held)
-        main = next((one for one in scales if one.figures.scale.id == OVERALL), scales[0])
+        main = next((one for one in scales if one.figures.scale.id == one.instrument.overall_scale), scales[0])
         found.append(Course(main, scales))
     return found
 
@@ -141,9 +140,7 @@ async def client(
         more_alerts=more is not None,
         due=due,
         goals=[(aim, reached.get(aim.id)) for aim in aims],
-        instruments=await instrument_names(
-            library, own, {slot["instrument"] for slot in due} | {one.instrument for one in opened}
-        ),
+        instruments=await library.names(own, {slot["instrument"] for slot in due} | {one.instrument for one in opened}),
         widths=(NARROW, WIDE),
     )
 

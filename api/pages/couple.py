@@ -22,7 +22,6 @@ from api.pages.access import VisitDep
 from api.pages.client import NARROW, WIDE, Course
 from api.pages.names import called
 from api.pages.render import HEADERS, page
-from api.progress.service import OVERALL
 from instruments import Instrument
 from scoring.dyads.described import described
 from scoring.progress import Progress
@@ -74,7 +73,7 @@ def measures(pair: Pair, window: int) -> list[Measure]:
     found = []
     for _, held in groupby(pair.scales, key=lambda both: both[0].instrument.code):
         scales = [_compared(first, second, window) for first, second in held]
-        main = next((one for one in scales if one.scale == OVERALL), scales[0])
+        main = next((one for one in scales if one.scale == one.both[0].main.instrument.overall_scale), scales[0])
         found.append(Measure(main.both[0].instrument, main, scales))
     return found
 

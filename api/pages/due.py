@@ -11,7 +11,7 @@ from api.catalogue.library import LibraryDep
 from api.clients.router import ForReaders as ClientsDep
 from api.db import DatabaseDep
 from api.pages.access import VisitDep
-from api.pages.names import called, instrument_names
+from api.pages.names import called
 from api.pages.render import page
 from api.pages.whose import Whose, has_clients
 from api.pages.whose import chosen as whose_is_shown
@@ -52,9 +52,7 @@ async def due(
         visit=visit,
         day=day,
         items=[(item, called(item["client_id"], names.get(uuid.UUID(item["client_id"])))) for item in items],
-        instruments=await instrument_names(
-            library, visit.principal.organisation_id, {item["instrument"] for item in items}
-        ),
+        instruments=await library.names(visit.principal.organisation_id, {item["instrument"] for item in items}),
         statuses=STATUSES,
         whose=whose,
         own=has_clients(visit),

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 from api.catalogue.library import LibraryDep
 from api.clients.router import ForReaders as ClientsDep
 from api.pages.access import VisitDep
-from api.pages.names import called, instrument_names, meaning
+from api.pages.names import called, meaning
 from api.pages.render import page
 from api.paging import Cursor
 from api.responses.repository import Wanted
@@ -39,7 +39,7 @@ async def history(
     for item in items:
         if item["superseded"] is not None:
             item["superseded"]["why"] = meaning("correction", item["superseded"]["reason_code"])
-    names = await instrument_names(library, visit.principal.organisation_id, {item["instrument"] for item in items})
+    names = await library.names(visit.principal.organisation_id, {item["instrument"] for item in items})
     return page(
         "history.html",
         visit=visit,

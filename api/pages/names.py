@@ -5,9 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
-from api.catalogue.library import Library
 from api.clients.codes import CODES
-from instruments import NotScorable, UnknownInstrument
 
 SHAPES: Final = {"recovered": "◆", "improved": "◆", "unchanged": "●", "deteriorated": "▲", "harmed": "▲"}
 """Beside the words of a category, as in the pictures, so that nothing rests on colour."""
@@ -35,14 +33,3 @@ def meaning(code_list: str, code: str | None) -> str | None:
     """What a code of a list stands for; the code where the list does not have it any more."""
     known = {one.code: one.meaning for one in getattr(CODES, code_list)}
     return None if code is None else known.get(code, code)
-
-
-async def instrument_names(library: Library, organisation_id: uuid.UUID, codes: set[str]) -> dict[str, str]:
-    """Names of instruments by their codes; the code itself where there is no such instrument any more."""
-    found = {}
-    for code in sorted(codes):
-        try:
-            found[code] = (await library.get(organisation_id, code)).name
-        except (UnknownInstrument, NotScorable):
-            found[code] = code
-    return found

@@ -20,7 +20,7 @@ from api.corrections.schemas import ResponseVoidRequest
 from api.corrections.service import Request
 from api.pages.access import FormDep, Visit
 from api.pages.enter import KEY, EnteringDep
-from api.pages.names import called, instrument_names
+from api.pages.names import called
 from api.pages.render import page, redirect
 from api.pages.told import faults_of
 from api.problems import PreconditionFailed
@@ -83,7 +83,7 @@ async def _shown(
     about = await clients.get(uuid.UUID(told["client_id"]))
     if told["status"] == "entered-in-error":
         return redirect(f"/app/clients/{about.id}/history")
-    names = await instrument_names(library, visit.principal.organisation_id, {told["instrument"]})
+    names = await library.names(visit.principal.organisation_id, {told["instrument"]})
     return page(
         "void.html",
         status=status,

@@ -27,8 +27,6 @@ BEFORE_EPISODE: Final = "last-before-episode"
 NO_EPISODE: Final = Unavailable("no-episode", "The client has no episode, so nothing lies before one.")
 Scales = Mapping[str, Sequence[Measurement]]
 _WITHOUT_TREND: Final = dict.fromkeys(("trend", "non_overlap", "milestones"))
-OVERALL: Final = "total"
-"""The scale that is drawn where none is named and there are several."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +87,7 @@ def choose_one(shelf: Shelf, asked: ProgressQuery) -> tuple[Instrument, Choice]:
     choice = choose(shelf, asked)
     instrument = choice.instrument
     assert instrument is not None  # noqa: S101  - a code was given
-    ids = _scale_ids(instrument)
-    return instrument, replace(choice, scale=choice.scale or (OVERALL if OVERALL in ids else ids[0]))
+    return instrument, replace(choice, scale=choice.scale or instrument.overall_scale)
 
 
 def _norm_ids(instrument: Instrument, scale: str, variant: str) -> list[str]:

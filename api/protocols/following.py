@@ -17,7 +17,7 @@ from api.protocols.keeping import plan_further, replan
 from api.protocols.matching import Answered, Matched, Slot, match, status
 from api.protocols.repository import ProtocolRepository
 from api.protocols.service import ProtocolRetired
-from api.protocols.store import OfSession, Statements, slots_and_responses
+from api.protocols.store import OfSession, Queries, Statements, slots_and_responses
 from api.protocols.tables import EpisodeProtocolRow, SlotRow
 from api.records.steps import Fault, Steps
 
@@ -214,12 +214,10 @@ async def standing(
     ]
 
 
-async def unfilled(
-    statements: Statements, slots: Iterable[tuple[uuid.UUID, uuid.UUID, str]], day: date
-) -> set[uuid.UUID]:
+async def unfilled(queries: Queries, slots: Iterable[tuple[uuid.UUID, uuid.UUID, str]], day: date) -> set[uuid.UUID]:
     """Of slots (their ids, clients and instruments) those that no response fills that was answered by a day."""
     asked = list(slots)
-    found = await slots_and_responses(statements, {one[1] for one in asked}, {one[2] for one in asked}, day)
+    found = await slots_and_responses(queries, {one[1] for one in asked}, {one[2] for one in asked}, day)
     filled = {slot_id for pair in found.values() for slot_id in match(*pair).filled}
     return {slot_id for slot_id, _, _ in asked} - filled
 

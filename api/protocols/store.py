@@ -12,14 +12,19 @@ import psycopg
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.db import RawConnection
 from api.protocols.matching import Answered, Slot
 
 
-class Statements(Protocol):
+class Queries(Protocol):
     """Runs SQL with parameters as ``:name``, in one transaction within one organisation."""
 
     async def rows(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         """What a query finds."""
+
+
+class Statements(Queries, Protocol):
+    """Writes besides."""
 
     async def each(self, sql: str, many: Sequence[dict[str, Any]]) -> None:
         """Run a statement once for each set of parameters."""
@@ -59,6 +64,20 @@ class OfJob:
                 await cursor.executemany(_named(sql), many)
 
 
+class OfConnection:
+    """Over a connection of the driver, for who only reads."""
+
+    def __init__(self, connection: RawConnection) -> None:
+        self._connection = connection
+
+    async def rows(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        """What a query finds."""
+        names = list(parameters)
+        numbered = re.sub(r"(?<!:):(\w+)", lambda found: f"${names.index(found[1]) + 1}", sql)
+        found: list[Any] = await self._connection.fetch(numbered, *parameters.values())
+        return found
+
+
 def _named(sql: str) -> bytes:
     return re.sub(r":(\w+)", r"%(\1)s", sql).encode()
 
@@ -84,18 +103,18 @@ Found = dict[tuple[uuid.UUID, str], tuple[list[Slot], list[Answered]]]
 
 
 async def slots_and_responses(
-    statements: Statements, clients: Collection[uuid.UUID], instruments: Collection[str], day: date = date.max
+    queries: Queries, clients: Collection[uuid.UUID], instruments: Collection[str], day: date = date.max
 ) -> Found:
     """What has to be known to say which response fills which slot; of responses, those answered by a day (UTC)."""
     found: Found = {}
     asked: dict[str, Any] = {"clients": list(clients), "instruments": list(instruments)}
-    for client_id, *slot in await statements.rows(_SLOTS, **asked):
+    for client_id, *slot in await queries.rows(_SLOTS, **asked):
         made = Slot(*slot)
         found.setdefault((client_id, made.instrument), ([], []))[0].append(made)
     if not found:
         return found
     # A day further than the calendar goes would be past what the database adds up.
-    for client_id, *response in await statements.rows(_RESPONSES, **asked, day=min(day, date(9999, 12, 30))):
+    for client_id, *response in await queries.rows(_RESPONSES, **asked, day=min(day, date(9999, 12, 30))):
         answered = Answered(*response)
         pair = found.get((client_id, answered.instrument))
         if pair is not None:

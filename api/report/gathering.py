@@ -15,7 +15,6 @@ from instruments.concerns import vocabulary
 from scoring.growth.trajectory import Status
 from scoring.progress import Change, Progress
 
-OVERALL: Final = "total"
 _WORST_FIRST: Final = ("harmed", "deteriorated", "unchanged", "improved", "recovered", None)
 
 
@@ -64,7 +63,7 @@ def primary(series: Sequence[Progress]) -> list[Progress]:
     found: dict[str, Progress] = {}
     for one in series:
         code = one.instrument.code
-        if one.points and (code not in found or one.figures.scale.id == OVERALL):
+        if one.points and (code not in found or one.figures.scale.id == one.instrument.overall_scale):
             found[code] = one
     return sorted(found.values(), key=_urgency)
 

@@ -16,7 +16,7 @@ from api.catalogue.library import Library
 from api.charts.multiples import panel_chart
 from api.charts.render import Renderer
 from api.charts.service import every
-from api.clients.tables import ClientRow
+from api.clients.service import external_id_of
 from api.goals.service import Goals
 from api.lane import Lane
 from api.paging import LARGEST_PAGE
@@ -27,8 +27,6 @@ from api.protocols.schemas import DueQuery
 from api.references.active import organisation_references
 from api.report.gathering import Contents, Scale, primary, pursued, standing
 from api.report.sheet import written
-from api.security import crypto
-from instruments import UnknownInstrument
 from scoring.phrases import language
 
 MOST_SCALES: Final = 12
@@ -58,6 +56,7 @@ class Reports:
         principal, spoken = self.goals.steps.audit.principal, language(tag)
         series, found = await every(self.request, principal, self.library, client_id, ProgressQuery())
         references = await organisation_references(self.request).of(principal.organisation_id)
+        due, more_due = await self._due(client_id)  # over connections of its own, before the session holds one
         chosen = primary(series)
         scales = []
         renderer: Renderer = self.request.app.state.renderer
@@ -70,11 +69,11 @@ class Reports:
         )
         goals, _ = await self.goals.goals(client_id, None, LARGEST_PAGE)
         work, _ = await self.work.assignments(client_id, None, LARGEST_PAGE)
-        due, more_due = await self._due(client_id)
+        row = await self.goals.repository.client(client_id)
         codes = {alert.instrument for alert in alerts} | {one["instrument"] for one in due}
         contents = Contents(
             client_id=client_id,
-            external_id=await self._external_id(client_id),
+            external_id=None if row is None else external_id_of(self.goals.keys, row),
             day=datetime.now(UTC).date(),
             scales=scales,
             more_scales=len(chosen) - len(scales),
@@ -87,7 +86,7 @@ class Reports:
             adherence=await self.work.adherence(client_id),
             due=due,
             more_due=more_due,
-            names={code: await self._name(principal.organisation_id, code) for code in codes},
+            names=await self.library.names(principal.organisation_id, codes),
         )
         self.goals.steps.done("read-report", "client", client_id)
         return await self.lane.run(principal.organisation_id, written, contents, spoken)
@@ -97,20 +96,3 @@ class Reports:
         query = DueQuery(client_id=client_id, status=["due", "overdue"], limit=MOST_ROWS)
         _, rows, more = await due_page(audit.database, audit.principal, audit.request_id, query)
         return rows, more is not None
-
-    async def _external_id(self, client_id: uuid.UUID) -> str | None:
-        row: ClientRow | None = await self.goals.repository.client(client_id)
-        if row is None or row.external_id_sealed is None:
-            return None
-        key = crypto.unwrap_client_key(
-            self.goals.keys, row.key_wrapped, organisation_id=row.organisation_id, client_id=row.id
-        )
-        return crypto.open_external_id(
-            key, row.external_id_sealed, organisation_id=row.organisation_id, client_id=row.id
-        )
-
-    async def _name(self, organisation_id: uuid.UUID, code: str) -> str:
-        try:
-            return (await self.library.get(organisation_id, code)).name
-        except UnknownInstrument:
-            return code

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import instruments
-from scoring.caseload import BEST_FIRST, category_ranks, off_track, overall_scale, rank_of
+from scoring.caseload import BEST_FIRST, category_ranks, off_track, rank_of
 from scoring.growth.model import GrowthModel
 from scoring.growth.reference import Reference
 from scoring.growth.trajectory import expected
@@ -36,13 +36,13 @@ def measured(code: str, scale: str, variant: str, first: float, last: float | No
 
 
 def test_the_scale_that_stands_for_an_instrument() -> None:
-    assert overall_scale(instruments.load("fsfi")) == "total"
+    assert instruments.load("fsfi").overall_scale == "total"
     without = next(
         one
         for one in map(instruments.load, instruments.catalogue().versions)
         if "total" not in {scale.id for scale in one.scales}
     )
-    assert overall_scale(without) == without.scales[0].id
+    assert without.overall_scale == without.scales[0].id
 
 
 def test_ranks() -> None:
