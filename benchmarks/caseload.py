@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
+from benchmarks.copies import copied
 from benchmarks.recording import _clinic, _in_database
 from benchmarks.report import Outcome, in_turn, outcome
 from benchmarks.server import Service, service
@@ -98,35 +99,16 @@ def _filled(stack: ExitStack, clients: int) -> tuple[Service, str]:
         }
         running.call("POST", "/v1/responses", form, **{"Idempotency-Key": str(uuid.uuid4())})
     url = lease.url("postgres", "fathomline")
-    asyncio.run(_copy(url, clients))
+    asyncio.run(copied(url, _MADE, clients, _COPIES))
     _in_database(url, "vacuum analyze")
     return running, url
 
 
-async def _copy(url: str, clients: int) -> None:
-    """As the superuser, and without triggers: the copies refer to each other as what they are copies of does."""
-    connection = await asyncpg.connect(url, command_timeout=1800)
-    try:
-        async with connection.transaction():
-            await connection.execute("set local session_replication_role = replica")
-            await connection.execute(
-                "create temporary table made on commit drop as select n, n % 28 as later, uuidv7() client_id,"
-                " uuidv7() episode_id, uuidv7() followed_id from generate_series(2, $1) n",
-                clients,
-            )
-            await connection.execute("analyze made")
-            for table, origin, members in _COPIES:
-                rows = await connection.fetch(
-                    "select column_name from information_schema.columns where table_name = $1", table
-                )
-                columns = [row[0] for row in rows]
-                values = ", ".join(members.get(column, f"o.{column}") for column in columns)
-                await connection.execute(f"insert into {table} ({', '.join(columns)}) select {values} from {origin}")  # noqa: S608  - names of columns and the expressions below
-                await connection.execute(f"analyze {table}")
-    finally:
-        await connection.close()
-
-
+_MADE = """
+create temporary table made on commit drop as
+select n, n % 28 as later, uuidv7() client_id, uuidv7() episode_id, uuidv7() followed_id
+from generate_series(2, $1) n
+"""
 _THEIRS = {"client_id": "m.client_id", "episode_id": "m.episode_id"}
 _DAYS = ("opens_on", "due_on", "overdue_on", "closes_on", "last_on")
 _CHANCE = "(hashtext(r.id::text) & 1023) / 1023.0"

@@ -7,12 +7,12 @@ import uuid
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
 import psycopg
 
 from api.db import ORGANISATION_SETTING, ORGANISATION_SLUG_SETTING
 from api.protocols.settling import unmarked
 from api.protocols.store import OfJob
+from benchmarks.copies import copied
 from benchmarks.recording import _clinic, _in_database
 from benchmarks.report import Outcome, in_turn, outcome
 from benchmarks.server import ORGANISATION, Service, floor, load, service
@@ -82,34 +82,11 @@ def _filled(stack: ExitStack, episodes: int) -> tuple[Service, str]:
         }
         running.call("POST", "/v1/responses", form, **{"Idempotency-Key": str(uuid.uuid4())})
     url = lease.url("postgres", "fathomline")
-    asyncio.run(_copy(url, episodes))
+    asyncio.run(copied(url, _MADE, episodes, _COPIES))
     _in_database(url, "analyze")
     asyncio.run(_check_marks(lease.url_service))
     _in_database(url, "vacuum analyze", "grant select on protocol_slot to fathomline_service")
     return running, url
-
-
-async def _copy(url: str, episodes: int) -> None:
-    """As the superuser, and without triggers: the copies refer to each other as what they are copies of does."""
-    connection = await asyncpg.connect(url, command_timeout=1800)
-    try:
-        async with connection.transaction():
-            await connection.execute("set local session_replication_role = replica")
-            await connection.execute(
-                "create temporary table made on commit drop as select n % 28 as later, 'c-' || n % 40 as clinician,"
-                " uuidv7() client_id, uuidv7() episode_id, uuidv7() followed_id from generate_series(2, $1) n",
-                episodes,
-            )
-            await connection.execute("analyze made")
-            for table, origin, members in _COPIES:
-                rows = await connection.fetch(
-                    "select column_name from information_schema.columns where table_name = $1", table
-                )
-                columns = [row[0] for row in rows]
-                values = ", ".join(members.get(column, f"o.{column}") for column in columns)
-                await connection.execute(f"insert into {table} ({', '.join(columns)}) select {values} from {origin}")  # noqa: S608  - names of columns and the expressions below
-    finally:
-        await connection.close()
 
 
 async def _check_marks(url: str) -> None:
@@ -131,6 +108,11 @@ async def _check_marks(url: str) -> None:
 
 _THEIRS = {"client_id": "m.client_id", "episode_id": "m.episode_id"}
 _DAYS = ("opens_on", "due_on", "overdue_on", "closes_on", "last_on")
+_MADE = """
+create temporary table made on commit drop as
+select n % 28 as later, 'c-' || n % 40 as clinician, uuidv7() client_id, uuidv7() episode_id, uuidv7() followed_id
+from generate_series(2, $1) n
+"""
 _COPIES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("client", "client o, made m", {"id": "m.client_id", "external_id_hash": "null"}),
     (
