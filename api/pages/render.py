@@ -121,7 +121,7 @@ def redirect(path: str, *, headers: Mapping[str, str] | None = None) -> Response
 
 def problem_page(request: Request, problem: Problem) -> Response | None:
     """What went wrong, as a page, where a page was asked for; None for the API."""
-    if not request.url.path.startswith("/app"):
+    if not f"{request.url.path}/".startswith("/app/"):
         return None
     if 300 <= problem.status < 400:
         return redirect(problem.headers["Location"])

@@ -182,6 +182,12 @@ async def test_what_cannot_be_a_page_is_told_as_one(clinic: Clinic) -> None:
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
 
 
+async def test_what_only_begins_like_a_page_is_told_as_anywhere_else(clinic: Clinic) -> None:
+    async with clinic.signed_in() as client:
+        answer = await client.get("/apple")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
 async def test_pictures_and_the_style_sheet_are_there(clinic: Clinic) -> None:
     async with clinic.signed_in() as client:
         page = Elements((await client.get(clinic.paths["client"])).text)
