@@ -40,7 +40,7 @@ from scoring.progress_points import (
     rows_of,
     usual_variant,
 )
-from scoring.reliable import NO_DIRECTION, ProgressMethod, Unavailable
+from scoring.reliable import NO_DIRECTION, ProgressMethod, PublishedChange, Unavailable
 
 __all__ = [
     "FIRST",
@@ -71,8 +71,9 @@ class Band:
 
     By Jacobson and Truax's method, and by a published amount, the baseline itself is what is expected.
 
-    ``can_improve`` and ``can_worsen`` say whether the scale goes on beyond the band: from a baseline near an end of the
-    scale no score could be a reliable change.
+    ``can_improve`` and ``can_worsen`` say whether the scale goes on beyond the band (as far as its edge, where a
+    published amount has only to be reached): from a baseline near an end of the scale no score could be a reliable
+    change.
     """
 
     low: float
@@ -102,7 +103,11 @@ class Progress:
             return None
         middle = reliable.expected(baseline["value"])
         low, high = middle - reliable.threshold, middle + reliable.threshold
-        below, above = low > self.figures.minimum, high < self.figures.maximum
+        if isinstance(reliable, PublishedChange):  # its edge has to be reached, not exceeded
+            low, high = round(low, 10), round(high, 10)
+            below, above = low >= self.figures.minimum, high <= self.figures.maximum
+        else:
+            below, above = low > self.figures.minimum, high < self.figures.maximum
         better_above = self.figures.higher_is == "better"
         return Band(
             max(low, self.figures.minimum),

@@ -69,7 +69,10 @@ def headline(progress: Progress, language: Language = ENGLISH) -> str:
     change = progress.from_baseline
     if isinstance(change, Unavailable) or change.category is None:
         return ""
-    return language.say(f"headline.{change.category}")
+    key = _verdict_key(change)
+    if key == "harmed" and progress.side(progress.last) != "clinical":
+        key = "deteriorated"  # it ended on the cutoff, which is no side
+    return language.say(f"headline.{key}")
 
 
 def summary(progress: Progress, language: Language = ENGLISH) -> str:
@@ -126,16 +129,16 @@ def verdict(progress: Progress, language: Language = ENGLISH) -> str:
         key = "one-usable" if alone else "nothing-to-compare"
         return language.say(key, reading=_reading(last, language), standing=_standing(progress, language))
     course = language.say("course", first=_reading(baseline, language), last=_reading(last, language))
-    moved, reliable = _moved(change, language), progress.figures.reliable_change
+    moved, reliable = _moved(progress, change, language), progress.figures.reliable_change
     if isinstance(reliable, Unavailable):
         compared = language.say("compared", moved=moved[0].upper() + moved[1:], course=course)
         return compared if change.direction is None else f"{compared} {language.say('error-unknown')}"
     category, cutoff, crossing = change.category or "unchanged", progress.figures.deciding, ""
     if cutoff is not None and category in ("recovered", "harmed"):
-        crossing = language.say(f"crossing.{category}", cutoff=language.number(cutoff.value))
+        crossing = language.say(_crossing_key(progress, category), cutoff=language.number(cutoff.value))
     return language.say(
         "judged",
-        opening=language.say(f"opening.{category}"),
+        opening=language.say(f"opening.{_verdict_key(change)}"),
         moved=moved,
         crossing=crossing,
         course=course,
@@ -155,11 +158,34 @@ def _standing(progress: Progress, language: Language) -> str:
     return language.say(f"standing.{side}", cutoff=language.number(cutoff.value))
 
 
-def _moved(change: Change, language: Language) -> str:
+def _verdict_key(change: Change) -> str:
+    """The category; where a method that expects regression to the mean judges against the change's own direction,
+    by what: "worse" of somebody whose score got better would be read as a mistake."""
+    category = change.category or "unchanged"
+    if category == "improved" and change.direction != "better":
+        return "better-than-expected"
+    if category == "deteriorated" and change.direction != "worse":
+        return "worse-than-expected"
+    return category
+
+
+def _crossing_key(progress: Progress, category: str) -> str:
+    """A score equal to a computed cutoff is on neither side of it, and who began or ended there is told so."""
+    if category == "harmed" and progress.side(progress.baseline) == "on-cutoff":
+        return "crossing.from-cutoff"
+    if category == "harmed" and progress.side(progress.last) == "on-cutoff":
+        return "crossing.to-cutoff"
+    return f"crossing.{category}"
+
+
+def _moved(progress: Progress, change: Change, language: Language) -> str:
+    """How far from the baseline; its day, where it is not the first measurement that is used."""
+    first = next(point["answered_at"] for point in progress.points if point["used"])
+    since, filled = ("", {}) if first == change.since else ("-since", {"day": language.day(change.since)})
     if change.points == 0:
-        return language.say("moved.same")
+        return language.say(f"moved.same{since}", **filled)
     word = change.direction or ("higher" if change.points > 0 else "lower")
-    return language.say(f"moved.{word}", points=language.points(abs(change.points)))
+    return language.say(f"moved.{word}{since}", points=language.points(abs(change.points)), **filled)
 
 
 def _certainty(change: Change, reliable: ReliableChange | PublishedChange, language: Language) -> str:

@@ -310,7 +310,8 @@ def reliable_change(
         warnings.append("reliability-of-another-sample")
     if isinstance(made, RegressedChange) and made.sample.sd is not None and float(made.sample.sd) != made.sd:
         warnings.append("mean-of-another-sample")
-    if made.threshold >= bounds[1] - bounds[0]:
+    farthest = bounds[1] - bounds[0]  # a published amount has to be reached, any other exceeded
+    if made.threshold > farthest or (made.threshold == farthest and not isinstance(made, PublishedChange)):
         warnings.append("threshold-exceeds-scale")
     return replace(made, warnings=tuple(warnings))
 

@@ -11,7 +11,7 @@ from instruments.parts import BandSet
 from scoring.phrases import Language
 from scoring.progress import Progress
 from scoring.progress_words import headline, unchecked
-from scoring.reliable import Unavailable
+from scoring.reliable import PublishedChange, Unavailable
 
 _MOVED = 3
 """Pixels that a label can be moved before a stroke has to lead to the line that it belongs to."""
@@ -58,10 +58,16 @@ def labels(
         up_is_better = figures.higher_is == "better"
         upper, lower = ("better", "worse") if up_is_better else ("worse", "better")
         above, below = (band.can_improve, band.can_worsen)[:: 1 if up_is_better else -1]
+        reached = isinstance(figures.reliable_change, PublishedChange)  # by an amount that need not be exceeded
+        signs = ("≥", "≤") if reached else (">", "<")
         if above:
-            found.append(Label(pixel(band.high), [say(f"chart.reliably-{upper}", sign=">", value=number(band.high))]))
+            found.append(
+                Label(pixel(band.high), [say(f"chart.reliably-{upper}", sign=signs[0], value=number(band.high))])
+            )
         if below:
-            found.append(Label(pixel(band.low), [say(f"chart.reliably-{lower}", sign="<", value=number(band.low))]))
+            found.append(
+                Label(pixel(band.low), [say(f"chart.reliably-{lower}", sign=signs[1], value=number(band.low))])
+            )
     if (cutoff := figures.deciding) is not None:
         sign = CLINICAL_IS[cutoff.clinical_side]
         found.append(Label(pixel(cutoff.value), [say("chart.clinical", sign=sign, value=number(cutoff.value))]))

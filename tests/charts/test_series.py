@@ -171,6 +171,12 @@ class TestSpecification:
         assert "cutoff 26.74 (c of Jacobson and Truax; from norms)" in notes
         assert "SD 8.06, reliability 0.86, figures derived" in notes
 
+    def test_what_has_to_be_reached_is_not_said_to_have_to_be_exceeded(self) -> None:
+        for variant, sign in (("nhs-talking-therapies", "≤"), ("prorated", "<")):
+            found = progress(instruments.load("phq-9"), "total", series(20, 14, variant=variant))
+            (said,) = [text for text in texts(series_chart(found)) if text.startswith("reliably better")]
+            assert said.split()[2] == sign
+
     def test_published_cutoff_is_named(self) -> None:
         (frame,) = layers(series_chart(CASES["no-parameters"]), opacity=0)
         notes = " ".join(frame["encoding"]["x"]["axis"]["title"])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import instruments
 from scoring.change_methods import METHODS, Moments, change_index
+from scoring.phrases import LANGUAGES, language
 from scoring.progress import FIRST, Baseline, Change, Progress, progress
 from scoring.progress_points import BASELINE_WITHOUT_SCORE, NONE_BEFORE_EPISODE, NOTHING_AFTER
 from scoring.progress_words import headline, summary
@@ -148,6 +149,18 @@ class TestMethod:
         assert isinstance(own, PublishedChange)
         assert own.given.id == "tied"
 
+    def test_a_published_amount_that_takes_the_whole_way_to_the_end_can_be_reached(self) -> None:
+        """From 6 by 6 points to 0 is reached there, and the band must not say that nobody can."""
+        changes = [AMOUNT | {"id": "seen", "value": 6}]
+        for baseline, can in ((6.0, True), (5.0, False)):
+            found = made(baseline, 0.0, method="published-threshold", changes=changes)
+            assert isinstance(found.from_baseline, Change)
+            assert found.from_baseline.category == ("improved" if can else "unchanged")
+            assert found.band is not None
+            assert (found.band.low, found.band.can_improve) == (0, can)
+        figures = made(6.0, method="published-threshold", changes=[AMOUNT | {"id": "seen", "value": 27}]).figures
+        assert not figures.reliable_change.document["warnings"], "from one end of 0 to 27 to the other"
+
     def test_a_variant_that_is_tied_to_an_amount_may_be_judged_by_error(self) -> None:
         phq = instruments.load("phq-9")
         given = series(20, 13, variant="nhs-talking-therapies")
@@ -276,3 +289,59 @@ def test_the_fsfi_by_its_own_clinical_sample() -> None:
     assert isinstance(found, RegressedChange)
     assert found.sample.id == "sweden-low-desire-2015"
     assert PARAMETERS["scale"] == "total"
+
+
+class TestWhatIsSaid:
+    """A sentence never says of a person what the figures beside it contradict."""
+
+    @pytest.mark.parametrize("tag", LANGUAGES)
+    @pytest.mark.parametrize("method", REGRESSED)
+    @pytest.mark.parametrize(
+        ("values", "mean", "expected"),
+        [
+            ((20.0, 19.0), 6.0, "worse-than-expected"),  # one point better, where 13 was expected
+            ((20.0, 20.0), 6.0, "worse-than-expected"),
+            ((2.0, 3.0), 16.0, "better-than-expected"),  # one point worse, where 9 was expected
+            ((20.0, 27.0), 6.0, "deteriorated"),
+            ((20.0, 2.0), 6.0, "improved"),
+        ],
+    )
+    def test_a_change_against_its_own_direction_is_against_what_was_expected(
+        self, values: tuple[float, float], mean: float, expected: str, method: Any, tag: str
+    ) -> None:
+        found, spoken = made(*values, method=method, **with_norms(clinical=(mean, 4.0), functional=None)), language(tag)
+        assert isinstance(found.from_baseline, Change)
+        assert found.from_baseline.category in ("improved", "deteriorated")
+        assert headline(found, spoken) == spoken.phrases[f"headline.{expected}"]
+        assert summary(found, spoken).startswith(spoken.phrases[f"opening.{expected}"])
+
+    @pytest.mark.parametrize("tag", LANGUAGES)
+    @pytest.mark.parametrize(
+        ("values", "crossing", "headed"),
+        [
+            ((5.0, 20.0), "harmed", "harmed"),
+            ((10.0, 20.0), "from-cutoff", "harmed"),
+            ((5.0, 10.0), "to-cutoff", "deteriorated"),  # it did not end on the clinical side
+        ],
+    )
+    def test_a_score_on_the_cutoff_is_not_told_to_be_beside_it(
+        self, values: tuple[float, float], crossing: str, headed: str, tag: str
+    ) -> None:
+        found, spoken = made(*values, **with_norms(clinical=(16, 4), functional=(4, 4))), language(tag)
+        assert found.figures.deciding is not None
+        assert found.figures.deciding.value == 10
+        assert isinstance(found.from_baseline, Change)
+        assert found.from_baseline.category == "harmed"
+        assert spoken.say(f"crossing.{crossing}", cutoff="10") in summary(found, spoken)
+        assert headline(found, spoken) == spoken.say(f"headline.{headed}")
+
+    @pytest.mark.parametrize("tag", LANGUAGES)
+    def test_a_baseline_that_is_not_the_start_is_not_called_so(self, tag: str) -> None:
+        spoken = language(tag)
+        for last, word in ((4.0, "better"), (12.0, "worse"), (10.0, "same")):
+            found = by_response(20.0, 10.0, last, place=1)
+            day = spoken.day(found.points[1]["answered_at"])
+            moved = spoken.say(f"moved.{word}-since", points=spoken.points(abs(last - 10.0)), day=day)
+            assert moved in summary(found, spoken)
+        start = made(20.0, 12.0)
+        assert spoken.say("moved.better", points=spoken.points(8.0)) in summary(start, spoken)
