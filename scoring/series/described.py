@@ -104,7 +104,7 @@ def _trend(progress: Progress, points: Sequence[Point], series: Series) -> dict[
         "least_squares": _least_squares(line),
         "next": _next(progress, line, times, points[0]["answered_at"]),
         "kendall": test,
-        "direction": _direction(progress, robust.get("low"), robust.get("high")),
+        "direction": _direction(progress, robust),
     }
 
 
@@ -160,11 +160,16 @@ def _kendall(found: Kendall) -> dict[str, Any]:
     }
 
 
-def _direction(progress: Progress, low: float | None, high: float | None) -> str | None:
-    """Better or worse where the whole interval of the Theil-Sen slope is; else not distinguishable."""
+def _direction(progress: Progress, robust: dict[str, Any]) -> str | None:
+    """Better or worse where the whole interval of the Theil-Sen slope is; else not distinguishable.
+
+    An interval that is not of the level says nothing: of three measurements without any trend every third series rises
+    or falls throughout, of four every twelfth.
+    """
+    low, high = robust.get("low"), robust.get("high")
     if progress.figures.higher_is == "neither" or low is None or high is None:
         return None
-    if low <= 0 <= high:
+    if low <= 0 <= high or not robust["level_reached"]:
         return "not-distinguishable"
     return "better" if (low > 0) == (progress.figures.higher_is == "better") else "worse"
 

@@ -68,6 +68,9 @@ class TestTrend:
             ((6, 9, 10, 13, 14, 16, 18, 20), "worse"),
             ((6, 9, 5, 8, 5, 9, 6, 7), "not-distinguishable"),
             ((5, 5, 5, 5), "not-distinguishable"),
+            ((20, 15, 10, 5), "not-distinguishable"),  # 2 of 24 orders without a trend: 8 %, and not 5
+            ((20, 10, 5), "not-distinguishable"),  # 2 of 6: 33 %
+            ((20, 15, 10, 5, 1), "better"),  # 2 of 120
             ((20, 5), None),
         ],
     )
