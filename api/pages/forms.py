@@ -53,6 +53,16 @@ class Question:
         return ANSWER + self.name
 
     @property
+    def called(self) -> str:
+        """In a list of faults: by its number, or by its words where it has an id that is no number."""
+        return f"Question {self.number}" if self.number[0].isdigit() else self.words
+
+    @property
+    def begins(self) -> str:
+        """Before its words: its number, if it has one."""
+        return f"{self.number}. " if self.number[0].isdigit() else ""
+
+    @property
     def listed(self) -> bool:
         """Whether there are so many options that they are a list."""
         return len(self.options) > MOST_BUTTONS

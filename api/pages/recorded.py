@@ -1,4 +1,7 @@
-"""What has just been recorded: the alerts it raised, with what the organisation says of them, then its scores."""
+"""What has just been recorded: the alerts it raised, with what the organisation says of them, then its scores.
+
+Of a response that was put right, also what is otherwise than it was.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from api.catalogue.library import LibraryDep
 from api.clients.router import ForReaders as ClientsDep
 from api.pages.access import VisitDep
 from api.pages.alerts import SEVERITIES
-from api.pages.names import called
+from api.pages.amended import differences, rescored
+from api.pages.names import called, meaning
 from api.pages.render import page, redirect
 from api.responses.router import ResponsesDep
 from instruments.items import GATE, RATING, Item
@@ -34,7 +38,10 @@ async def recorded(
     if told["status"] == "entered-in-error":
         return redirect(f"/app/clients/{client_id}/history")
     instrument = await library.get(visit.principal.organisation_id, told["instrument"], told["version"])
-    answers = orjson.loads(await responses.version(response_id, told["revision"]))["answers"]
+    told["answers"] = answers = orjson.loads(await responses.version(response_id, told["revision"]))["answers"]
+    before: dict[str, Any] | None = None
+    if told["amended"]:
+        before = orjson.loads(await responses.version(response_id, told["revision"] - 1))
     items = instrument.items_under(told["variant"])
     return page(
         "recorded.html",
@@ -43,7 +50,9 @@ async def recorded(
         called=called(about.id, about.external_id),
         response=told,
         instrument=instrument,
-        scales={scale.id: scale.name for scale in instrument.scales},
+        scores=rescored(instrument, before or told, told),
+        changed=None if before is None else differences(instrument, before, told),
+        reason=None if before is None else meaning("correction", before["superseded"]["reason_code"]),
         severities=SEVERITIES,
         open=[item for item in items if item.id not in told["skipped"] and not _answered(item, answers)],
     )

@@ -72,7 +72,8 @@ async def static(name: str) -> Response:
     return Response(found.content, media_type=found.media_type, headers={**HEADERS, "Cache-Control": _FOR_EVER})
 
 
-def _moment(at: datetime | str) -> str:
+def moment(at: datetime | str) -> str:
+    """A time with the zone that it is told in."""
     at = datetime.fromisoformat(at) if isinstance(at, str) else at
     return f"{day(at)}, {at:%H:%M} UTC"
 
@@ -84,6 +85,10 @@ def _day(at: datetime | date | str) -> str:
 
 def _machine(at: datetime | date | str) -> str:
     return at if isinstance(at, str) else at.isoformat()
+
+
+def _signed(value: float) -> str:
+    return f"+{number(value)}" if value > 0 else number(value)
 
 
 def query(path: str, **asked: object) -> str:
@@ -100,7 +105,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"moment": _moment, "day": _day, "machine": _machine, "number": number, "points": points}
+    made.filters |= {
+        "moment": moment,
+        "day": _day,
+        "machine": _machine,
+        "number": number,
+        "points": points,
+        "signed": _signed,
+    }
     made.globals |= {"static": lambda name: STATIC.format(name=_NAMES[name]), "query": query}
     return made
 

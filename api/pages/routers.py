@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from api.pages import (
     alerts,
+    amend,
     caseload,
     client,
     couple,
@@ -34,6 +35,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     explain.router,
     enter.router,
     recorded.router,
+    amend.router,
     void.router,
     couple.router,
     goals.router,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -13,7 +14,22 @@ _WORDS: Final = {
     "date_from_datetime_parsing": "Give a day that there is, such as 2026-03-06.",
     "int_type": "Give a whole number.",
     "missing": "Choose one.",
+    "unknown_code": "Choose one.",
 }
+
+
+def in_words(fault: Mapping[str, Any]) -> str:
+    """What one fault of a schema says to people.
+
+    Examples
+    --------
+    >>> in_words({"type": "length", "msg": "has 1 to 9 characters besides surrounding space"})
+    'Write 1 to 9 characters.'
+    """
+    told = str(fault["msg"])
+    if fault["type"] == "length":
+        return f"Write {told.removeprefix('has ').removesuffix(' besides surrounding space')}."
+    return _WORDS.get(fault["type"], told)
 
 
 def faults_of(error: ValidationError | RequestInvalid) -> dict[str, str]:
@@ -21,7 +37,7 @@ def faults_of(error: ValidationError | RequestInvalid) -> dict[str, str]:
     found: dict[str, str] = {}
     if isinstance(error, ValidationError):
         for one in error.errors(include_url=False, include_input=False):
-            found.setdefault(str(one["loc"][0]), _WORDS.get(one["type"], str(one["msg"])))
+            found.setdefault(str(one["loc"][0]), in_words(one))
     else:
         for fault in error.errors:
             found.setdefault(str(fault["pointer"]).lstrip("/"), str(fault["detail"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import Any, Final
 
@@ -19,7 +18,8 @@ from api.corrections.router import CorrectionsDep
 from api.corrections.schemas import ResponseVoidRequest
 from api.corrections.service import Request
 from api.pages.access import FormDep, Visit
-from api.pages.enter import KEY, EnteringDep
+from api.pages.amend import TAG
+from api.pages.entry import KEY, EnteringDep
 from api.pages.names import called
 from api.pages.render import page, redirect
 from api.pages.told import faults_of
@@ -29,7 +29,6 @@ from api.responses.router import ResponsesDep
 router = APIRouter(include_in_schema=False)
 
 VOID: Final = "/app/responses/{response_id}/void"
-_TAG: Final = re.compile(r"[0-9A-Za-z.-]{1,80}")
 
 
 @router.get(VOID)
@@ -57,7 +56,7 @@ async def void(
     tag = form.get("tag", "")
     try:
         body = ResponseVoidRequest.model_validate(given)
-        meant = etag(tag if _TAG.fullmatch(tag) else "none")
+        meant = etag(tag if TAG.fullmatch(tag) else "none")
         done = await corrections.void(body, Request("void", response_id, given, f"page-{key}", meant))
         return redirect(f"/app/clients/{orjson.loads(done.text)['client_id']}/history")
     except ValidationError as error:

@@ -84,6 +84,7 @@ class Clinic:
             "work": f"/app/clients/{self.client_id}/work/{self.work_id}",
             "enter": f"/app/clients/{self.client_id}/enter",
             "entry": f"/app/clients/{self.client_id}/enter/phq-9",
+            "amend": f"/app/responses/{self.response_id}/amend",
             "void": f"/app/responses/{self.response_id}/void",
             "recorded": f"/app/responses/{self.response_id}/recorded",
         }

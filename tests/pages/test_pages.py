@@ -21,7 +21,7 @@ from tests.pages.clinic import BASE, Api, Clinic, browser, make_clinic
 
 PAGES = (
     "caseload", "client", "history", "explain", "alerts", "alert", "due", "enter", "entry", "recorded",
-    "goals", "goal", "work", "void",
+    "goals", "goal", "work", "amend", "void",
 )  # fmt: skip
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
 
@@ -106,7 +106,8 @@ def test_every_page_is_walked() -> None:
         "/app/alerts", "/app/alerts/{alert_id}", "/app/due", "/app/clients/{client_id}/enter",
         "/app/clients/{client_id}/enter/{code}", "/app/responses/{response_id}/recorded",
         "/app/clients/{client_id}/goals", "/app/clients/{client_id}/goals/{goal_id}",
-        "/app/clients/{client_id}/work/{assignment_id}", "/app/responses/{response_id}/void",
+        "/app/clients/{client_id}/work/{assignment_id}", "/app/responses/{response_id}/amend",
+        "/app/responses/{response_id}/void",
     }  # fmt: skip
     couples = {"/app/couples/{couple_id}", "/app/couples/{couple_id}/chart.png"}  # tests/pages/test_couple.py
     assert declared == walked | elsewhere | couples
@@ -139,7 +140,8 @@ async def test_a_researcher_sees_nobody(clinic: Clinic, superuser: asyncpg.Conne
 
 
 @pytest.mark.parametrize(
-    "name", ["client", "history", "explain", "alert", "enter", "entry", "recorded", "goals", "goal", "work", "void"]
+    "name",
+    ["client", "history", "explain", "alert", "enter", "entry", "recorded", "goals", "goal", "work", "amend", "void"],
 )
 async def test_another_organisations_client_is_not_there(
     pages: FastAPI, clinic: Clinic, superuser: asyncpg.Connection, name: str
