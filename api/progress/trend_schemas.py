@@ -94,7 +94,8 @@ class TrendRead(_Closed):
     next: NextRead | None = Field(description="Null of two measurements")
     kendall: KendallRead | SeriesUnavailable
     direction: Literal["better", "worse", "not-distinguishable"] | None = Field(
-        description="Where the whole interval of Theil and Sen's slope lies, if of its level; null without one or a direction"
+        description="Where the whole interval of Theil and Sen's slope lies, if it has its level; "
+        "null without an interval or a direction"
     )
 
 
