@@ -82,10 +82,15 @@ def sample_moments(pre: npt.ArrayLike, post: npt.ArrayLike) -> Moments:
     x, y = before[complete], after[complete]
     if x.size < 2:
         raise NotComputable("too-few-pairs", "moments need two complete pairs")
-    sd_x, sd_y = float(np.std(x, ddof=1)), float(np.std(y, ddof=1))
+    sd_x, sd_y = _sd(x), _sd(y)
     covariance = float(np.sum((x - x.mean()) * (y - y.mean())) / (x.size - 1))
     correlation = None if sd_x * sd_y == 0 else min(1.0, max(-1.0, covariance / (sd_x * sd_y)))
     return Moments(int(x.size), float(x.mean()), sd_x, float(y.mean()), sd_y, correlation)
+
+
+def _sd(values: Floats) -> float:
+    """Exactly 0 where all are the same: rounding of the mean would leave 1e-16, by which any change were reliable."""
+    return 0.0 if values.min() == values.max() else float(np.std(values, ddof=1))
 
 
 def _deviation(value: float, name: str) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,9 @@ OnCutoff = Literal["neither", "clinical", "functional"]
 
 LARGEST_SCORE = 1e100
 """Scores beyond this are refused: their squares would overflow, and no instrument comes near."""
+_NOISE: Final = 5e-11
+"""Points within which a score equals a cutoff: scores are decimals, and a cutoff between two means of decimals has what
+their binary form adds (15.200000000000003 for 15.2)."""
 
 
 class NotComputable(ValueError):
@@ -222,7 +225,7 @@ def _warnings(
         if not low < high:
             raise ValueError(f"scale must be (lowest, highest), got {scale}")
         # At an end of the scale too: comparison is strict, so no score lies beyond it.
-        if not low < value < high:
+        if not low + _NOISE < value < high - _NOISE:
             found.append("outside-scale")
     if clinical is not None and functional is not None and sign * functional <= sign * clinical:
         found.append("populations-reversed")
@@ -247,7 +250,7 @@ def is_clinical(values: npt.ArrayLike, cutoff: float, *, higher_is: HigherIs, on
     """
     sign, inclusive = direction(higher_is), _side(on_cutoff) == "clinical"
     beyond = sign * (finite(cutoff, "cutoff") - scores(values, "values"))
-    return np.asarray(beyond >= 0 if inclusive else beyond > 0)
+    return np.asarray(beyond >= -_NOISE if inclusive else beyond > _NOISE)
 
 
 def is_functional(
@@ -260,7 +263,7 @@ def is_functional(
     """
     sign, inclusive = direction(higher_is), _side(on_cutoff) == "functional"
     beyond = sign * (scores(values, "values") - finite(cutoff, "cutoff"))
-    return np.asarray(beyond >= 0 if inclusive else beyond > 0)
+    return np.asarray(beyond >= -_NOISE if inclusive else beyond > _NOISE)
 
 
 def _side(on_cutoff: OnCutoff) -> OnCutoff:

@@ -114,8 +114,8 @@ def _icc(first: Floats, second: Floats, tail: float) -> tuple[Estimate | None, f
 
 
 def _standardised(first: Floats, second: Floats) -> tuple[float, ...] | None:
-    spreads = first.std(ddof=1), second.std(ddof=1)
-    if not all(spreads):
+    if any((scores == scores[0]).all() for scores in (first, second)):  # rounding of the mean would leave a spread
         return None
+    spreads = first.std(ddof=1), second.std(ddof=1)
     z = (first - first.mean()) / spreads[0] - (second - second.mean()) / spreads[1]
     return tuple(z.tolist())

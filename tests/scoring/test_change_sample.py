@@ -158,6 +158,8 @@ def test_error_free_cutoffs_are_made_of_the_spread_of_true_scores() -> None:
         ("too-few-pairs", [1.0], [2.0], {"sd": 5.0, "cutoff_kind": "a"}),
         ("too-few-pairs", [1.0], [2.0], {"sd": 5.0, "cutoff_kind": "a", "norms": Norms(mean_clinical=3.0)}),
         ("no-spread", [4.0, 4.0], [1.0, 2.0], {}),
+        ("no-spread", [0.1, 0.1, 0.1], [1.0, 2.0, 0.2], {}),  # of which numpy's spread is 1.7e-17
+        ("no-correlation", [1.0, 2.0, 4.0], [0.1, 0.1, 0.1], {"method": "hageman-arrindell"}),
         ("no-spread", PRE, POST, {"sd": 0.0}),
         ("difference-unreliable", [1.0, 2.0, 3.0], [1.1, 2.0, 3.2], {"method": "hageman-arrindell"}),
         ("no-correlation", [1.0, 2.0, 3.0], [2.0, 2.0, 2.0], {"method": "hageman-arrindell"}),

@@ -243,7 +243,28 @@ def test_nobody_is_on_both_sides(values: list[float], at: float, higher_is: Any,
     functional = is_functional(values, at, higher_is=higher_is, on_cutoff=on_cutoff)
     assert not (clinical & functional).any()
     nowhere = ~clinical & ~functional
-    assert (nowhere == ((np.array(values) == at) & (on_cutoff == "neither"))).all()
+    assert (nowhere == ((np.abs(np.array(values) - at) <= 5e-11) & (on_cutoff == "neither"))).all()
+
+
+@pytest.mark.parametrize("higher_is", ["better", "worse"])
+@pytest.mark.parametrize(("clinical", "functional", "sd", "middle"), [(20.5, 19.9, 9.9, 20.2), (20.5, 9.9, 0.7, 15.2)])
+def test_a_score_equal_to_a_cutoff_but_for_binary_is_on_it(
+    clinical: float, functional: float, sd: float, middle: float, higher_is: Any
+) -> None:
+    """With equal spreads c is the midpoint. As floats it is 20.200000000000003 and 15.200000000000001."""
+    at = cutoff_c(clinical, sd, functional, sd)
+    assert at != middle
+    for on_cutoff, sides in (("neither", (False, False)), ("clinical", (True, False)), ("functional", (False, True))):
+        where: Any = {"higher_is": higher_is, "on_cutoff": on_cutoff}
+        assert (is_clinical([middle], at, **where)[0], is_functional([middle], at, **where)[0]) == sides
+    for beside in (middle - 0.0001, middle + 0.0001):
+        assert is_clinical([beside], at, higher_is=higher_is)[0] != is_functional([beside], at, higher_is=higher_is)[0]
+
+
+def test_a_cutoff_at_the_end_of_the_scale_but_for_binary_can_be_crossed_by_nobody() -> None:
+    made = cutoff("a", higher_is="worse", mean_clinical=20.5, sd_clinical=6.6, scale=(7.3, 30))
+    assert 7.3 < made.value < 7.3 + 1e-12
+    assert made.warnings == ("outside-scale",)
 
 
 @given(numbers, st.floats(0.01, 100), numbers, st.floats(0.01, 100))

@@ -239,6 +239,10 @@ class TestPartners:
         found = partners([2, 2, 2], [2, 2, 2])
         assert (found.pearson, found.pearson_p, found.icc, found.standardised) == (None, None, None, None)
 
+    def test_scores_that_are_one_decimal_have_no_spread(self) -> None:
+        assert np.std([0.1, 0.1, 0.1], ddof=1) > 0, "what rounding of the mean leaves"
+        assert partners([0.1, 0.1, 0.1], [1, 2, 4]).standardised is None
+
     def test_three_couples_have_no_fishers_interval(self) -> None:
         found = partners([1, 2, 4], [1, 3, 3])
         assert found.pearson is not None
