@@ -16,7 +16,7 @@ import numpy.typing as npt
 from instruments.conditions import Comparison
 from instruments.services import Quantifier, Service, ServiceMeasure, When
 from scoring.change import paired
-from scoring.cutoffs import Bools, Floats, HigherIs, OnCutoff, direction, is_clinical
+from scoring.cutoffs import Bools, Floats, HigherIs, OnCutoff, direction, is_clinical, is_functional
 from scoring.groups.rates import Rate, rate
 from scoring.reliable import PublishedChange, ReliableChange
 
@@ -97,14 +97,18 @@ def by_figures(
     pre: npt.ArrayLike,
     post: npt.ArrayLike,
 ) -> Measured:
-    """The scale that was asked about, by its own cutoff and reliable change."""
+    """The scale that was asked about, by its own cutoff and reliable change.
+
+    Who ends on a computed cutoff, whose own value is on neither side, has not left being a case behind, as little as
+    such a person is recovered by the category.
+    """
     before, after = paired(pre, post)
     index = direction(higher_is) * reliable.index(before, after)
     where = {"cutoff": cutoff, "higher_is": higher_is, "on_cutoff": on_cutoff}
     return Measured(
         ~np.isnan(index),
         is_clinical(before, **where),  # type: ignore[arg-type]  # the types of the arguments above
-        is_clinical(after, **where),  # type: ignore[arg-type]  # as above
+        ~is_functional(after, **where),  # type: ignore[arg-type]  # as above
         index > reliable.critical,
         index < -reliable.critical,
     )

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 
 from scoring.change import ChangeCategory
 from scoring.growth.reference import MIN_PERSONS, Reference
-from scoring.progress import NO_MEASUREMENT, ONE_MEASUREMENT, Progress
+from scoring.progress import NO_MEASUREMENT, ONE_MEASUREMENT, Point, Progress
 from scoring.reliable import NO_DIRECTION, Unavailable
 
 Status = Literal["on-track", "watch", "not-on-track"]
@@ -44,6 +44,10 @@ _WEEK: Final = 7 * 86_400
 OTHER_SCALE: Final = Unavailable(
     "reference-of-another-scale",
     "The reference is of another instrument, version, variant or scale, so nothing can be expected by it.",
+)
+WITHIN_COURSE: Final = Unavailable(
+    "baseline-within-course",
+    "The reference speaks of courses from their first score on, and the chosen baseline has earlier ones in its own.",
 )
 TOO_SMALL: Final = Unavailable(
     "reference-too-small",
@@ -85,6 +89,8 @@ def expected(progress: Progress, reference: Reference | Unavailable) -> dict[str
     if (reference.instrument, reference.scale) != (progress.instrument.code, figures.scale.id):
         return OTHER_SCALE.document
     start = baseline["answered_at"]
+    if _within_course(progress, baseline):
+        return WITHIN_COURSE.document
     later = [point for point in progress.points if point["used"] and point["answered_at"] > start]
     if not later:
         return ONE_MEASUREMENT.document
@@ -107,6 +113,19 @@ def expected(progress: Progress, reference: Reference | Unavailable) -> dict[str
         "points": points,
         "curve": judge.curve(points[-1]["weeks"]),
     }
+
+
+def _within_course(progress: Progress, baseline: Point) -> bool:
+    """Whether a baseline was chosen that its own course does not begin with: most change comes early, and what is
+    expected after a first score is not what is to be expected from a later one on. Somebody without an episode has one
+    course."""
+    used = [point for point in progress.points if point["used"]]
+    whole = all(point["episode_id"] is None for point in used)
+    return any(
+        point["answered_at"] < baseline["answered_at"]
+        and (whole or (baseline["episode_id"] is not None and point["episode_id"] == baseline["episode_id"]))
+        for point in used
+    )
 
 
 def _since(points: Sequence[Mapping[str, Any]], flags: Sequence[Status | None]) -> datetime | None:

@@ -12,6 +12,7 @@ import pytest
 from instruments import load
 from instruments.services import ServiceMeasure, parse, services
 from scoring.cutoffs import is_clinical
+from scoring.groups.rates import CATEGORIES, category_codes
 from scoring.groups.services import by_definition, by_figures, service_figures
 from scoring.progress_figures import figures
 from scoring.reliable import PublishedChange, ReliableChange
@@ -113,6 +114,20 @@ def test_one_measure_goes_by_the_scales_own_figures() -> None:
         "reliable-deterioration": (1, 4),
     }
     assert (found.short, found.not_measured) == (0, 1)
+
+
+def test_who_ends_on_a_computed_cutoff_is_recovered_by_the_figures_as_little_as_by_the_category() -> None:
+    reliable, _, higher_is = shipped("phq-9")
+    pre, post = np.array([20.0, 20.0, 20.0, 10.0]), np.array([10.0, 9.0, 11.0, 1.0])
+    measured = by_figures(reliable, 10.0, "neither", higher_is, pre, post)
+    found = service_figures(services()["single-measure"], [measured], [0] * 4)
+    told = {one.measure: (one.count, one.n) for one in found.rates}
+    where: Any = {"higher_is": higher_is, "critical": reliable.critical, "cutoff": 10.0}
+    codes = category_codes(pre, post, reliable.index(pre, post), **where)
+    assert [CATEGORIES[code] for code in codes] == ["improved", "recovered", "improved", "improved"]
+    assert told["recovery"] == told["reliable-recovery"] == (1, 3)
+    published = by_figures(reliable, 10.0, "clinical", higher_is, pre, post)
+    assert published.case_at_end.tolist() == [True, False, True, False]
 
 
 def test_every_person_of_the_english_definition_by_its_rules_in_words() -> None:

@@ -14,7 +14,7 @@ from instruments import Instrument
 from scoring.growth import MIN_PERSONS, GrowthModel, Reference, described, expected, weeks_between
 from scoring.growth.stratum import severities, severity
 from scoring.growth.trajectory import Z_68, Z_80
-from scoring.progress import Measurement, progress
+from scoring.progress import Baseline, Measurement, progress
 from scoring.reliable import Unavailable
 from tests.scoring.test_progress import FSFI, PHQ_9, START, changed, invented, measured
 
@@ -197,6 +197,33 @@ def test_scores_of_the_first_moment_are_not_later_ones() -> None:
     known = invented()
     twice = [measured(20, variant=known.variant_ids[0]), measured(24, variant=known.variant_ids[0], response_id="id-b")]
     assert expected(progress(known, "total", twice), reference())["code"] == "one-measurement"
+
+
+@pytest.mark.parametrize(
+    ("episodes", "chosen", "code"),
+    [
+        ((None, None, None, None), 0, None),
+        ((None, None, None, None), 1, "baseline-within-course"),  # no episodes: one course
+        (("a", "a", "a", "a"), 2, "baseline-within-course"),
+        (("a", "a", "b", "b"), 2, None),  # the first of another course
+        ((None, None, "a", "a"), 1, None),  # the last before an episode
+        ((None, "a", "a", "a"), 1, None),
+    ],
+)
+def test_nothing_is_expected_from_a_baseline_in_the_midst_of_a_course(
+    episodes: tuple[str | None, ...], chosen: int, code: str | None
+) -> None:
+    """From the third score of a course on, what follows is not what follows a first one."""
+    phq = invented()
+    given = [
+        measured(20.0 - n, day=7 * n, variant=phq.variant_ids[0])._replace(episode_id=episode)
+        for n, episode in enumerate(episodes)
+    ]
+    found = expected(
+        progress(phq, "total", given, baseline=Baseline(response_id=given[chosen].response_id)), reference()
+    )
+    assert found.get("code") == code
+    assert found["available"] is (code is None)
 
 
 def test_what_is_not_used_is_not_judged() -> None:
