@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ADDED = {"change": "number", "rci": "number", "category": "text"}
 CUTOFFS = ("a", "b", "c", "b-clinical-sd")
 DIRECTIONS = ("better", "worse")
+OF_SERIES = "hierarchical-linear-model"
+"""A method that pairs do not hold: two scores of a person cannot tell the spread of slopes from measurement error."""
 _NORMS = {
     "mean_clinical": "--clinical-mean",
     "sd_clinical": "--clinical-sd",
@@ -33,7 +35,7 @@ def change(
         str,
         typer.Option(
             help="jacobson-truax, gulliksen-lord-novick, hsu-linn-nord, edwards-nunnally, nunnally-kotsch or "
-            "hageman-arrindell."
+            "hageman-arrindell. The hierarchical linear model takes three scores of a person and more: not of pairs."
         ),
     ],
     reliability: Annotated[float, typer.Option(help="Of the scale, 0 to 1.")],
@@ -72,6 +74,12 @@ def change(
     from api.cli.tabular import format_of
     from scoring.change_methods import METHODS
 
+    if method == OF_SERIES:
+        raise UnusableInput(
+            f"--method {OF_SERIES} cannot be had from pairs: two scores of a person do not tell the spread of slopes "
+            "from measurement error. It takes ids, times and scores, three of a person or more: "
+            "scoring.growth.slopes.slope_change"
+        )
     _one_of(method, "--method", METHODS)
     _one_of(higher_is, "--higher-is", DIRECTIONS)
     _one_of(cutoff, "--cutoff", CUTOFFS)

@@ -288,6 +288,8 @@ def test_an_unusable_file_says_why(fathomline: CommandLine, folder: Path, text: 
     ("options", "words"),
     [
         (["--method", "truax"], "--method must be one of jacobson-truax, gulliksen-lord-novick"),
+        (["--method", "hierarchical-linear-model"], "cannot be had from pairs: two scores of a person do not tell"),
+        (["--method", "hierarchical-linear-model"], "scoring.growth.slopes.slope_change"),
         (["--higher-is", "up"], "--higher-is must be one of better, worse"),
         (["--cutoff", "d"], "--cutoff must be one of a, b, c"),
         (["--reliability", "1.2"], "--reliability must be in [0, 1], got 1.2"),

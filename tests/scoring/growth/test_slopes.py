@@ -16,6 +16,8 @@ import pytest
 
 from scoring.growth import slopes
 from scoring.growth.fit import GrowthError
+from scoring.growth.likelihood import Sums, log_likelihood
+from scoring.growth.model import GrowthModel
 from scoring.growth.slopes import Reading, SlopeChange, slope_change
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden_statistics" / "hlm.json").read_text())
@@ -111,3 +113,27 @@ def test_what_is_asked_for_wrongly_is_refused() -> None:
         slope_change(IDS, TIMES, SCORES, higher_is="worse", reading="against-average", significance=2)
     with pytest.raises(GrowthError, match="three persons"):
         slope_change([1, 1], [0, 1], [3, 4], higher_is="worse", reading="against-average")
+
+
+def test_pairs_do_not_tell_the_spread_of_slopes_from_error() -> None:
+    """Decision 25: models whose slopes spread quite differently are equally likely, so no program can choose."""
+    y = np.random.default_rng(0).multivariate_normal([20, 15], [[25, 12], [12, 30]], 50)
+    person, weeks = np.repeat(np.arange(50), 2), np.tile([0.0, 1.0], 50)
+    sums, found = Sums.of(person, weeks, y.ravel()), []
+    for error in (2.0, 5.0, 9.0):
+        level = 25 - error
+        both = 12 - level
+        slope = 30 - error - level - 2 * both
+        model = GrowthModel(20.0, -5.0, ((0, 0), (0, 0)), ((level, both), (both, slope)), error)
+        found.append((slope, log_likelihood(sums, model, reml=True)))
+    assert [slope for slope, _ in found] == [27, 21, 13]
+    assert len({round(likelihood, 9) for _, likelihood in found}) == 1
+    with pytest.raises(GrowthError) as caught:
+        slope_change(
+            person.tolist() * 2,
+            np.r_[weeks, weeks],
+            np.r_[y.ravel(), y.ravel()],
+            higher_is="worse",
+            reading="against-average",
+        )
+    assert caught.value.code == "slope-not-identified", "two of each moment are no third time"
