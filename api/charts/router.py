@@ -14,15 +14,14 @@ from api.caseload.router import Reader as CaseloadReader
 from api.caseload.service import Caseloads
 from api.catalogue.library import LibraryDep
 from api.charts import service
-from api.charts.render import SCREEN, Renderer
+from api.charts.render import Renderer
 from api.charts.schemas import (
-    MOST_PIXELS,
     CaseloadChartQuery,
     CoupleChartQuery,
-    Look,
     LookQuery,
     ScalesQuery,
     SeriesQuery,
+    fineness,
 )  # fmt: skip
 from api.charts.style import Spec
 from api.couple_progress.router import PATH as COUPLE
@@ -53,20 +52,8 @@ class Drawn:
     ppi: int
 
 
-def _drawn(spec: Spec, query: Look) -> Drawn:
-    return Drawn(spec, query.ppi)
-
-
 def _content(media_type: str, schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {media_type: {"schema": schema}}}}
-
-
-def _fits(query: Look) -> None:
-    """Raise :class:`RequestInvalid` for a PNG of more pixels than are drawn."""
-    most = MOST_PIXELS * SCREEN // query.width
-    if query.ppi > most:
-        detail = f"is at most {most} with this width: the picture is at most {MOST_PIXELS} pixels wide"
-        raise RequestInvalid(errors=[{"parameter": "ppi", "in": "query", "code": "too-large", "detail": detail}])
 
 
 def pictures(
@@ -131,8 +118,8 @@ async def _series(
     client_id: uuid.UUID,
     query: Annotated[SeriesQuery, Query()],
 ) -> Drawn:
-    _fits(query)
-    return _drawn(await service.series_spec(request, principal, library, client_id, query), query)
+    ppi = fineness(query)
+    return Drawn(await service.series_spec(request, principal, library, client_id, query), ppi)
 
 
 async def _scales(
@@ -142,20 +129,20 @@ async def _scales(
     client_id: uuid.UUID,
     query: Annotated[ScalesQuery, Query()],
 ) -> Drawn:
-    _fits(query)
-    return _drawn(await service.scales_spec(request, principal, library, client_id, query), query)
+    ppi = fineness(query)
+    return Drawn(await service.scales_spec(request, principal, library, client_id, query), ppi)
 
 
 async def _goals(client_id: uuid.UUID, goals: GoalReaders, query: Annotated[LookQuery, Query()]) -> Drawn:
-    _fits(query)
-    return _drawn(service.goals_spec(await goals.progress(client_id), query), query)
+    ppi = fineness(query)
+    return Drawn(service.goals_spec(await goals.progress(client_id), query), ppi)
 
 
 async def _couple(
     couple_id: uuid.UUID, progress: ForCoupleReaders, query: Annotated[CoupleChartQuery, Query()]
 ) -> Drawn:
-    _fits(query)
-    return _drawn(await service.couple_spec(progress, couple_id, query), query)
+    ppi = fineness(query)
+    return Drawn(await service.couple_spec(progress, couple_id, query), ppi)
 
 
 async def _caseload(
@@ -166,9 +153,9 @@ async def _caseload(
     library: LibraryDep,
     query: Annotated[CaseloadChartQuery, Query()],
 ) -> Drawn:
-    _fits(query)
+    ppi = fineness(query)
     caseloads = Caseloads(database, library, organisation_references(request), principal, audit.request_id)
-    return _drawn(service.caseload_spec(await caseloads.page(query), query), query)
+    return Drawn(service.caseload_spec(await caseloads.page(query), query), ppi)
 
 
 pictures(PROGRESS, "Progress", "One series of a client", _series, _NOT_FOUND)

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from api.caseload.schemas import CaseloadQuery
 from api.charts.style import NARROWEST, USUAL, WIDEST
 from api.couple_progress.schemas import CoupleProgressQuery
+from api.problems import RequestInvalid
 from api.progress.schemas import ChartQuery, Code
 from api.times import PastTime
 from scoring.phrases import LANGUAGES
@@ -97,3 +98,18 @@ class CaseloadChartQuery(CaseloadQuery):
 
 
 Look = SeriesQuery | ScalesQuery | LookQuery | CoupleChartQuery | CaseloadChartQuery
+
+
+def fineness(query: Look) -> int:
+    """Pixels per inch for a PNG: those that were asked for; without any the usual ones, or as many as fit.
+
+    Raises
+    ------
+    RequestInvalid
+        The picture would have more pixels than are drawn.
+    """
+    most = MOST_PIXELS * SCREEN // query.width
+    if query.ppi > most and "ppi" in query.model_fields_set:
+        detail = f"is at most {most} with this width: the picture is at most {MOST_PIXELS} pixels wide"
+        raise RequestInvalid(errors=[{"parameter": "ppi", "in": "query", "code": "too-large", "detail": detail}])
+    return min(query.ppi, most)

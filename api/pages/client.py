@@ -14,7 +14,7 @@ from api.alerts.router import ForReaders as AlertsDep
 from api.alerts.schemas import AlertFilters
 from api.catalogue.library import Library, LibraryDep
 from api.charts.render import Renderer
-from api.charts.schemas import SeriesQuery
+from api.charts.schemas import SeriesQuery, fineness
 from api.charts.service import every, series_spec
 from api.clients.router import ForReaders as ClientsDep
 from api.db import DatabaseDep
@@ -158,9 +158,10 @@ async def picture(
     Not as SVG, whose text a browser sets in the fonts of its machine: where those are wider, words would be cut off.
     """
     visit.principal.allow("progress:read")
+    ppi = fineness(query)
     spec = await series_spec(request, visit.principal, library, client_id, query)
     renderer: Renderer = request.app.state.renderer
-    return Response(await renderer.png(spec, ppi=query.ppi), media_type="image/png", headers=dict(HEADERS))
+    return Response(await renderer.png(spec, ppi=ppi), media_type="image/png", headers=dict(HEADERS))
 
 
 @router.get(CLIENT + "/report.pdf")

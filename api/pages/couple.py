@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.charts.couple import Apart, couple_words
 from api.charts.render import Renderer
-from api.charts.schemas import CoupleChartQuery
+from api.charts.schemas import CoupleChartQuery, fineness
 from api.charts.service import couple_spec
 from api.clients.router import ForReaders as ClientsDep
 from api.couple_progress.router import ForCoupleReaders
@@ -113,6 +113,7 @@ async def picture(
     query: Annotated[CoupleChartQuery, Query()],
 ) -> Response:
     """Two of a couple on one scale, as an image, in which they are A and B."""
+    ppi = fineness(query)
     spec = await couple_spec(progress, couple_id, query)
     renderer: Renderer = request.app.state.renderer
-    return Response(await renderer.png(spec, ppi=query.ppi), media_type="image/png", headers=dict(HEADERS))
+    return Response(await renderer.png(spec, ppi=ppi), media_type="image/png", headers=dict(HEADERS))

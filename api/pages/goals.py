@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from api.assignments.router import ForReaders as AssignmentsDep
 from api.assignments.schemas import AssignmentRead
 from api.charts.render import Renderer
-from api.charts.schemas import LookQuery
+from api.charts.schemas import LookQuery, fineness
 from api.charts.service import goals_spec
 from api.clients.router import ForReaders as ClientsDep
 from api.clients.service import Clients
@@ -76,9 +76,10 @@ async def picture(
     request: Request, client_id: uuid.UUID, _: VisitDep, goals: ForReaders, query: Annotated[LookQuery, Query()]
 ) -> Response:
     """The picture of all goals, by number, as an image."""
+    ppi = fineness(query)
     spec = goals_spec(await goals.progress(client_id), query)
     renderer: Renderer = request.app.state.renderer
-    return Response(await renderer.png(spec, ppi=query.ppi), media_type="image/png", headers=dict(HEADERS))
+    return Response(await renderer.png(spec, ppi=ppi), media_type="image/png", headers=dict(HEADERS))
 
 
 @router.get(GOAL)

@@ -127,6 +127,8 @@ class TestForms:
         assert fine == pytest.approx([3 * length for length in coarse], abs=3)
         poster = size((await asked(ehr, treated, kind, "png", width=4800, ppi=72)).content)
         assert poster[0] == pytest.approx(4800, rel=0.1)
+        # the usual pixels to the inch would be too many, but nobody asked for them
+        assert (await asked(ehr, treated, kind, "vl.json", width=4800)).status_code == 200
 
     @pytest.mark.parametrize(
         ("query", "fault"),
