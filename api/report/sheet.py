@@ -28,6 +28,8 @@ _TEXT, _SMALL, _LINE = 9.5, 8.0, 4.4
 _INK, _GREY, _RULE = (25, 28, 31), (82, 88, 95), (200, 205, 210)
 _LONGEST: Final = 100
 """Characters of a text that somebody wrote; the rest of it is in the record."""
+_TURNING: Final = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+"""Marks of direction that hold beyond the text that has them: 20 after one of them would be read as 02."""
 _AFTER: Final = {"alerts": 175.0, "scales": 105.0, "goals": 78.0, "work": 56.0, "due": 34.0, "sources": 0.0}
 """Millimetres that are kept for the parts after each, so that none crowds out another."""
 
@@ -327,10 +329,10 @@ class _Report(FPDF):
 
 
 def _short(text: str) -> str:
-    """One line of a text that somebody wrote.
+    """One line of a text that somebody wrote, without the marks by which it would turn round what is printed after it.
 
-    >>> _short("one\\ntwo"), len(_short("x" * 500))
-    ('one two', 100)
+    >>> _short("one\\ntwo"), len(_short("x" * 500)), _short("\\u202eone")
+    ('one two', 100, 'one')
     """
-    line = " ".join(text.split())
+    line = " ".join(text.translate(_TURNING).split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

@@ -177,6 +177,13 @@ async def test_other_scripts_are_no_empty_boxes(ehr: Person) -> None:
     assert "もっと話す" in flat(await printed(ehr, client_id), "scripts")
 
 
+async def test_a_text_does_not_turn_round_what_is_said_of_it(ehr: Person) -> None:
+    client_id = await ehr.client()
+    body = {"kind": "target", "wording": "\u202etalk", "target": 8, "baseline": 2, "set_on": "2026-01-05"}
+    assert (await ehr.http.post(f"/v1/clients/{client_id}/goals", json=body)).status_code == 201
+    assert "1. talk: not rated yet" in flat(await printed(ehr, client_id))
+
+
 async def test_nothing_of_others(ehr: Person) -> None:
     one, other = await ehr.client(), await ehr.client(external_id="other-4712")
     await set_goals(ehr, other, 1)
