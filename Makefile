@@ -56,7 +56,7 @@ else
 endif
 
 test-long: $(DEV_STAMP) $(ENGINES)  ## what takes longer than the gate allows: kills under load, mutation, long fuzzing
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m long -n 1 $(T)
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m "long or costly" -n 1 $(T)
 	$(BIN)/python -m scripts.mutation
 
 check: $(DEV_STAMP)  ## lint, types, architecture, migrations, contract, docs, secrets

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -16,6 +16,7 @@ import scoring
 from instruments.conditions import Condition, only_scale
 from scoring.alerts import AddedRule, compile_rules, decide, faults
 from scoring.plan import plan_of
+from tests.scoring.laws import costly
 from tests.scoring.strategies import any_instrument, forms
 
 CONDITION: TypeAdapter[Condition] = TypeAdapter(Condition)
@@ -27,7 +28,7 @@ def rule(when: Any, name: str = "r") -> AddedRule:
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@costly(15)
 def test_a_definitions_own_rules_are_decided_as_by_scoring_one_by_one_and_in_a_frame(data: st.DataObject) -> None:
     instrument = data.draw(any_instrument())
     variant = data.draw(st.sampled_from(instrument.variant_ids))

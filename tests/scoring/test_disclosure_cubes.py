@@ -17,6 +17,7 @@ from scoring.disclosure import Cell, Dimension, ProtectedTable, Table, protect
 from scoring.disclosure_attack import attacker_intervals
 from scoring.disclosure_cubes import protect_by_cubes
 from scoring.disclosure_table import SUPPRESSED, Key
+from tests.scoring.laws import costly
 from tests.scoring.tables import GOLDEN, table_of, table_of_case, table_of_persons, tables
 
 
@@ -88,7 +89,7 @@ def test_golden_tables_are_safe_and_not_much_more_is_hidden_than_must_be(case: d
     assert len(found.hidden) <= 2 * len(least.hidden) + 4
 
 
-@few(25)
+@costly(8)
 @given(tables(), st.integers(2, 12))
 def test_a_suppressed_table_cannot_be_solved_from_its_totals(table: Table, threshold: int) -> None:
     found = alone(table, threshold)

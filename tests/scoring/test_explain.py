@@ -7,12 +7,13 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import instruments
 import scoring
 from scoring.numbers import number
+from tests.scoring.laws import costly
 from tests.scoring.strategies import any_instrument, forms
 from tests.scoring.worlds import instrument, item, scale, sourced
 
@@ -20,7 +21,7 @@ FSFI = instruments.load("fsfi")
 ARITHMETIC = ("combine", "transform")
 
 
-@settings(max_examples=100)
+@costly(40)
 @given(st.data())
 def test_the_arithmetic_of_every_explanation_ends_at_the_score(data: st.DataObject) -> None:
     world = data.draw(any_instrument())

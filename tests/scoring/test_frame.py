@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import instruments
 import scoring
 from scoring.frame import BLOCK
 from scoring.result import STATUSES
+from tests.scoring.laws import costly
 from tests.scoring.strategies import CATALOGUE, WRONG, any_instrument, forms
 from tests.scoring.worlds import instrument, item, scale, sourced
 
@@ -115,7 +116,7 @@ def test_wrong_floats_of_every_precision(dtype: str, cell: float, code: str) -> 
     assert [(f.row, f.code) for f in result.faults] == [(1, code)]
 
 
-@settings(max_examples=30)
+@costly(12)
 @given(st.data())
 def test_faults_of_a_frame_are_those_of_each_form(data: st.DataObject) -> None:
     """Same cells, same codes, same words, by row and then by column; rows without a fault are scored as ever."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import scoring
 from instruments import DefinitionError
@@ -19,6 +19,7 @@ from scoring.goals import LARGEST
 from scoring.plan import plan_of
 from scoring.progress_figures import figures
 from scoring.situation import outside_flags
+from tests.scoring.laws import costly
 from tests.scoring.strategies import CATALOGUE, invented
 from tests.scoring.worlds import instrument, item, scale, sourced
 
@@ -265,7 +266,7 @@ def test_words_of_a_definition_never_become_code() -> None:
     assert '"' not in text
 
 
-@settings(max_examples=50)
+@costly(20)
 @given(invented())
 def test_no_invented_definition_leaves_words_in_the_code(world: Instrument) -> None:
     letters = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")

@@ -16,12 +16,12 @@ from scoring.answers import checked
 from scoring.engine import _general
 from scoring.plan import plan_of
 from scoring.result import Result
+from tests.scoring.laws import costly
 from tests.scoring.reference import ExpectedResult, Reference
 from tests.scoring.strategies import CATALOGUE, any_instrument, forms, invented
 from tests.scoring.strategies_items import Form, steps_of
 
 CODES = [instrument.code for instrument in CATALOGUE]
-some = settings(max_examples=40)
 
 
 def variants_of(instrument: Instrument) -> st.SearchStrategy[str | None]:
@@ -124,7 +124,7 @@ def frame_of(instrument: Instrument, rows: list[Form]) -> pd.DataFrame:
     )
 
 
-@settings(max_examples=60)
+@costly(20)
 @given(st.data())
 def test_a_frame_gives_the_same_as_each_form_alone(data: st.DataObject) -> None:
     instrument = data.draw(any_instrument())
@@ -137,7 +137,7 @@ def test_a_frame_gives_the_same_as_each_form_alone(data: st.DataObject) -> None:
         assert [alert for alert, rows_ in found.alerts.items() if rows_[number]] == [one.id for one in result.alerts]
 
 
-@some
+@costly(12)
 @given(st.data())
 def test_the_short_way_equals_the_general_way(data: st.DataObject) -> None:
     instrument = data.draw(any_instrument())
@@ -152,7 +152,7 @@ def test_the_short_way_equals_the_general_way(data: st.DataObject) -> None:
     assert result.document() == _general(plan, checked(plan, answers)).document()
 
 
-@some
+@costly(12)
 @given(st.data())
 def test_the_short_way_leaves_every_other_form_alone(data: st.DataObject) -> None:
     instrument = data.draw(any_instrument())
@@ -166,7 +166,7 @@ def test_the_short_way_leaves_every_other_form_alone(data: st.DataObject) -> Non
         assert plan.shortcut(answers) is None
 
 
-@some
+@costly(12)
 @given(st.data())
 def test_values_stay_in_their_range(data: st.DataObject) -> None:
     instrument = data.draw(any_instrument())
@@ -178,7 +178,7 @@ def test_values_stay_in_their_range(data: st.DataObject) -> None:
         assert value is None or float(rule.min) <= value <= float(rule.max)
 
 
-@some
+@costly(12)
 @given(st.data())
 def test_the_order_of_answers_never_matters(data: st.DataObject) -> None:
     instrument = data.draw(any_instrument())
@@ -187,7 +187,7 @@ def test_the_order_of_answers_never_matters(data: st.DataObject) -> None:
     assert scoring.score(instrument, shuffled) == scoring.score(instrument, answers)
 
 
-@some
+@costly(12)
 @given(st.data())
 def test_none_absent_and_whole_floats_are_the_same_answers(data: st.DataObject) -> None:
     instrument = data.draw(any_instrument())
@@ -199,7 +199,7 @@ def test_none_absent_and_whole_floats_are_the_same_answers(data: st.DataObject) 
     assert scoring.score(instrument, floats) == expected
 
 
-@some
+@costly(12)
 @given(st.data())
 def test_a_missing_answer_is_never_a_zero(data: st.DataObject) -> None:
     """Taking one answer away shows in the status of each scale over that item, and is not an answer of 0."""
@@ -225,7 +225,7 @@ def test_a_missing_answer_is_never_a_zero(data: st.DataObject) -> None:
         assert score.reason is not None
 
 
-@some
+@costly(12)
 @given(st.data())
 def test_answering_one_more_item_never_turns_a_rule_over(data: st.DataObject) -> None:
     """Rules over raw answers are settled once they are known. (Over prorated scores they may change.)"""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import optimize
@@ -16,6 +16,7 @@ from scipy import optimize
 from scoring.cutoffs import NotComputable
 from scoring.groups.reliability import Omega, cronbach_alpha, intraclass, omega_total
 from tests.scoring.groups.golden import golden, matrix
+from tests.scoring.laws import costly
 
 GOLDEN = golden("reliability")
 EXACT, FITTED = GOLDEN["tolerance"], GOLDEN["tolerance_fitted"]
@@ -182,7 +183,7 @@ def test_what_does_not_exist_is_refused(compute: Any, rows: Any, reason: str) ->
     assert refused.value.reason == reason
 
 
-@settings(max_examples=15)  # each is a search
+@costly(4)  # each is a search
 @given(arrays(np.float64, st.tuples(st.integers(5, 12), st.just(4)), elements=st.integers(0, 4).map(float)))
 def test_omega_is_a_number_or_refused(rows: Any) -> None:
     found: Omega | None = None

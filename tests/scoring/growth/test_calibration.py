@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -15,6 +17,7 @@ CHANCE = 1e-4
 """How seldom a band that is right may be found outside the limits."""
 
 
+@functools.cache
 def reference() -> GrowthModel:
     return fitted(as_modelled(np.random.default_rng(1), 1_500)).model
 
