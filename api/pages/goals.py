@@ -12,20 +12,22 @@ from pydantic import ValidationError
 from api.assignments.router import ForReaders as AssignmentsDep
 from api.assignments.schemas import AssignmentRead
 from api.charts.render import Renderer
-from api.charts.schemas import LookQuery, fineness
+from api.charts.schemas import LookQuery
 from api.charts.service import goals_spec
+from api.clients.codes import CODES
 from api.clients.router import ForReaders as ClientsDep
 from api.clients.service import Clients
+from api.conditional import etag
 from api.goals.router import ForReaders, ForWriters
-from api.goals.schemas import GoalRead, RatingCreate
+from api.goals.schemas import GoalPatch, GoalRead, RatingCreate
 from api.goals.service import LEVELS, Goals, current
 from api.pages.access import FormDep, Visit, VisitDep
 from api.pages.client import NARROW, WIDE
 from api.pages.names import called, meaning
 from api.pages.render import HEADERS, page, redirect
-from api.pages.told import faults_of, whole
+from api.pages.told import faults_of, version_in, whole
 from api.paging import Cursor
-from api.problems import RequestInvalid
+from api.problems import PreconditionFailed, RequestInvalid
 
 router = APIRouter(include_in_schema=False)
 
@@ -76,10 +78,9 @@ async def picture(
     request: Request, client_id: uuid.UUID, _: VisitDep, goals: ForReaders, query: Annotated[LookQuery, Query()]
 ) -> Response:
     """The picture of all goals, by number, as an image."""
-    ppi = fineness(query)
     spec = goals_spec(await goals.progress(client_id), query)
     renderer: Renderer = request.app.state.renderer
-    return Response(await renderer.png(spec, ppi=ppi), media_type="image/png", headers=dict(HEADERS))
+    return Response(await renderer.png(spec, ppi=query.ppi), media_type="image/png", headers=dict(HEADERS))
 
 
 @router.get(GOAL)
@@ -89,11 +90,10 @@ async def goal(
     visit: VisitDep,
     clients: ClientsDep,
     goals: ForReaders,
-    said: Annotated[Literal["rated"] | None, Query()] = None,
+    said: Annotated[Literal["rated", "set", "closed", "open"] | None, Query()] = None,
 ) -> Response:
     """One goal, its ratings, and the form that adds one."""
-    values = {"rated_on": f"{datetime.now(UTC):%Y-%m-%d}", "value": ""}
-    return await _shown(visit, clients, goals, client_id, await goals.goal(client_id, goal_id), values, said=said)
+    return await _shown(visit, clients, goals, client_id, await goals.goal(client_id, goal_id), {}, said=said)
 
 
 @router.post(GOAL)
@@ -110,15 +110,42 @@ async def rate(
         same = (str(last.rated_on), str(last.value), last.recorded_by)
         if same == (form.get("rated_on"), form.get("value"), visit.principal.subject):
             return redirect(f"{here}?said=rated")
-        return await _shown(visit, clients, goals, client_id, about, form, status=409)
+        return await _shown(visit, clients, goals, client_id, about, form, too_late="rated")
     try:
         body = RatingCreate.model_validate(
             {"rated_on": form.get("rated_on", "").strip(), "value": whole(form.get("value", ""))}
         )
         await goals.rate(client_id, goal_id, body)
     except (ValidationError, RequestInvalid) as error:
-        return await _shown(visit, clients, goals, client_id, about, form, faults=faults_of(error), status=422)
+        return await _shown(visit, clients, goals, client_id, about, form, faults=faults_of(error))
     return redirect(f"{here}?said=rated")
+
+
+@router.post(GOAL + "/close")
+async def close(
+    client_id: uuid.UUID, goal_id: uuid.UUID, visit: VisitDep, form: FormDep, clients: ClientsDep, goals: ForWriters
+) -> Response:
+    """Drop the goal, or take it up again, by what `PATCH` does; the form says which version of the goal it is about."""
+    given: dict[str, str | None] = {"dropped_on": None, "drop_reason": None}
+    if form.get("again") != "yes":
+        given = {"dropped_on": form.get("dropped_on", "").strip(), "drop_reason": form.get("drop_reason", "")}
+    done = f"{GOAL.format(client_id=client_id, goal_id=goal_id)}?said={'closed' if given['dropped_on'] else 'open'}"
+    about = await goals.goal(client_id, goal_id)
+    try:
+        body = GoalPatch.model_validate(given)
+        if form.get("version") != str(about.version) and _as_wanted(about, body):
+            return redirect(done)  # sent twice
+        await goals.change(client_id, goal_id, body, etag(version_in(form)))
+    except (ValidationError, RequestInvalid) as error:
+        return await _shown(visit, clients, goals, client_id, about, form, faults=faults_of(error))
+    except PreconditionFailed:
+        about = await goals.goal(client_id, goal_id)
+        return await _shown(visit, clients, goals, client_id, about, form, too_late="changed")
+    return redirect(done)
+
+
+def _as_wanted(about: GoalRead, body: GoalPatch) -> bool:
+    return (about.dropped_on, about.drop_reason) == (body.dropped_on, body.drop_reason)
 
 
 async def _shown(
@@ -131,7 +158,7 @@ async def _shown(
     *,
     faults: dict[str, str] | None = None,
     said: str | None = None,
-    status: int = 200,
+    too_late: Literal["rated", "changed"] | None = None,
 ) -> Response:
     about = await clients.get(client_id)
     rows = await goals.repository.ratings([aim.id])
@@ -143,7 +170,7 @@ async def _shown(
     ]
     return page(
         "goal.html",
-        status=status,
+        status=409 if too_late else 422 if faults else 200,
         visit=visit,
         client=about,
         called=called(about.id, about.external_id),
@@ -152,9 +179,10 @@ async def _shown(
         ratings=[(row, row.id in counting) for row in sorted(rows, key=lambda row: row.id, reverse=True)],
         last=max((str(row.id) for row in rows), default=""),
         options=options,
-        values=values,
+        reasons=[(one.code, one.meaning) for one in CODES.goal_drop_reason],
+        values=dict.fromkeys(("rated_on", "dropped_on"), f"{datetime.now(UTC):%Y-%m-%d}") | values,
         faults=faults or {},
         said=said,
-        too_late=status == 409,
+        too_late=too_late,
         may="care:write" in visit.principal.scopes,
     )

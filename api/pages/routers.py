@@ -15,6 +15,7 @@ from api.pages import (
     due,
     enter,
     explain,
+    goal_set,
     goals,
     history,
     home,
@@ -23,6 +24,7 @@ from api.pages import (
     sign_in,
     void,
     work,
+    work_set,
 )
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -38,7 +40,9 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     amend.router,
     void.router,
     couple.router,
+    goal_set.router,  # before the page of one goal, whose id could be anything
     goals.router,
+    work_set.router,
     work.router,
     alerts.router,
     due.router,

@@ -17,6 +17,8 @@ _WORDS: Final = {
     "unknown_code": "Choose one.",
 }
 
+_CODES: Final = {"missing": "This is needed."}
+
 
 def in_words(fault: Mapping[str, Any]) -> str:
     """What one fault of a schema says to people.
@@ -37,11 +39,19 @@ def faults_of(error: ValidationError | RequestInvalid) -> dict[str, str]:
     found: dict[str, str] = {}
     if isinstance(error, ValidationError):
         for one in error.errors(include_url=False, include_input=False):
-            found.setdefault(str(one["loc"][0]), in_words(one))
+            name, *rest = one["loc"]
+            place = f"-{rest[0]}" if rest and isinstance(rest[0], int) else ""  # of a list, each is a field
+            found.setdefault(f"{name}{place}", in_words(one))
     else:
         for fault in error.errors:
-            found.setdefault(str(fault["pointer"]).lstrip("/"), str(fault["detail"]))
+            found.setdefault(str(fault["pointer"]).lstrip("/"), _CODES.get(fault["code"], str(fault["detail"])))
     return found
+
+
+def version_in(form: dict[str, str]) -> str:
+    """The version of a thing that a form is about, which may go into an entity tag; 0, which none has, for another."""
+    given = form.get("version", "")
+    return given if given.isascii() and given.isdigit() else "0"
 
 
 def whole(text: str) -> int | str | None:

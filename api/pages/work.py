@@ -10,15 +10,16 @@ from fastapi import APIRouter, Query, Response
 from pydantic import ValidationError
 
 from api.assignments.router import ForReaders, ForWriters
-from api.assignments.schemas import AssignmentRead, CompletionCreate
+from api.assignments.schemas import AssignmentPatch, AssignmentRead, CompletionCreate
 from api.clients.codes import CODES
 from api.clients.router import ForReaders as ClientsDep
 from api.clients.service import Clients
+from api.conditional import etag
 from api.pages.access import FormDep, Visit, VisitDep
 from api.pages.names import called, meaning
 from api.pages.render import page, redirect
-from api.pages.told import faults_of, whole
-from api.problems import RequestInvalid
+from api.pages.told import faults_of, version_in, whole
+from api.problems import PreconditionFailed, RequestInvalid
 
 router = APIRouter(include_in_schema=False)
 
@@ -34,7 +35,7 @@ async def work(
     visit: VisitDep,
     clients: ClientsDep,
     assignments: ForReaders,
-    said: Annotated[Literal["recorded"] | None, Query()] = None,
+    said: Annotated[Literal["recorded", "set", "withdrawn", "open"] | None, Query()] = None,
 ) -> Response:
     """What was agreed on and what was recorded last, in a form to record anew."""
     found = await assignments.assignment(client_id, assignment_id)
@@ -42,6 +43,33 @@ async def work(
     values = {name: "" if (value := getattr(held, name, None)) is None else str(value) for name in _NUMBERS + _TEXTS}
     values["completed_on"] = values["completed_on"] or f"{datetime.now(UTC):%Y-%m-%d}"
     return await _shown(visit, clients, found, values, said=said)
+
+
+@router.post(WORK + "/withdraw")
+async def withdraw(
+    client_id: uuid.UUID,
+    assignment_id: uuid.UUID,
+    visit: VisitDep,
+    form: FormDep,
+    clients: ClientsDep,
+    assignments: ForWriters,
+) -> Response:
+    """Take it back, or set it again, by what `PATCH` does; the form says which version it is about."""
+    day = None if form.get("again") == "yes" else form.get("withdrawn_on", "").strip()
+    done = f"{WORK.format(client_id=client_id, assignment_id=assignment_id)}?said={'withdrawn' if day else 'open'}"
+    found = await assignments.assignment(client_id, assignment_id)
+    try:
+        body = AssignmentPatch.model_validate({"withdrawn_on": day})
+        if form.get("version") != str(found.version) and found.withdrawn_on == body.withdrawn_on:
+            return redirect(done)  # sent twice
+        async with assignments.repository.session.begin_nested():  # what is refused leaves nothing behind
+            await assignments.change(client_id, assignment_id, body, etag(version_in(form)))
+    except (ValidationError, RequestInvalid) as error:
+        return await _shown(visit, clients, found, form, faults=faults_of(error), status=422)
+    except PreconditionFailed:
+        found = await assignments.assignment(client_id, assignment_id)
+        return await _shown(visit, clients, found, form, status=409)
+    return redirect(done)
 
 
 @router.post(WORK)
@@ -108,7 +136,7 @@ async def _shown(
         became=None if held is None else meaning("assignment_outcome", held.outcome),
         outcomes=[(one.code, one.meaning) for one in CODES.assignment_outcome],
         scale=[(points, points) for points in range(11)],
-        values=values,
+        values=dict.fromkeys(("completed_on", "withdrawn_on"), f"{datetime.now(UTC):%Y-%m-%d}") | values,
         faults=faults or {},
         said=said,
         too_late=status == 409,

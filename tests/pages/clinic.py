@@ -82,6 +82,8 @@ class Clinic:
             "goals": f"/app/clients/{self.client_id}/goals",
             "goal": f"/app/clients/{self.client_id}/goals/{self.goal_id}",
             "work": f"/app/clients/{self.client_id}/work/{self.work_id}",
+            "goal_set": f"/app/clients/{self.client_id}/goals/new",
+            "work_set": f"/app/clients/{self.client_id}/work/new",
             "enter": f"/app/clients/{self.client_id}/enter",
             "entry": f"/app/clients/{self.client_id}/enter/phq-9",
             "amend": f"/app/responses/{self.response_id}/amend",
