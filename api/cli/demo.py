@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,8 @@ from api.demo.clinic import Clinic, Showcase, clinic
 from api.demo.course import episode_id
 from api.demo.load import Loaded, load
 from api.demo.people import Person
+from api.demo.recording import recorded_at
+from api.demo.stories import corrections
 from api.security import issuer
 from api.settings import Settings, SettingsError
 
@@ -58,7 +61,8 @@ def demo(
     def ready(bound: int) -> None:
         address = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  - compared only
         signer = issuer.load(settings.data, create=False)
-        tokens = {role: signer.token(organisation=loaded[0].slug, role=role) for role in ("clinician", "researcher")}
+        roles = ("clinician", "researcher", "admin")
+        tokens = {role: signer.token(organisation=loaded[0].slug, role=role) for role in roles}
         typer.echo("\n".join(instructions(planned, loaded, f"http://{address}:{bound}", tokens, sys.argv[0])))
 
     listen(settings.host, settings.port).close()  # a port in use is told alone, before anything else
@@ -94,6 +98,13 @@ def showcased(loaded: list[Loaded], wanted: Showcase) -> Person:
     return max((person for person in loaded[0].people if person.trajectory == wanted.trajectory), key=change)
 
 
+def before_correction(planned: Clinic, person: Person) -> str:
+    """A moment at which a form of somebody's was recorded and not yet corrected, as a parameter of a request."""
+    story = next(story for story in corrections(planned, (person,)) if story.right is not None)
+    moment = recorded_at(story.first) + timedelta(days=1)
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def instructions(
     planned: Clinic, loaded: list[Loaded], base: str, tokens: dict[str, str], command: str
 ) -> Iterator[str]:
@@ -102,6 +113,7 @@ def instructions(
     person = showcased(loaded, wanted)
     scale = f"instrument={wanted.form}&scale={wanted.scale}"
     client = f"$BASE/v1/clients/{person.id}"
+    before = before_correction(planned, person)
     body = {
         "client_id": str(person.id),
         "instrument": wanted.form,
@@ -121,10 +133,18 @@ Try, in another terminal of the same folder (tokens are good for 8 hours; new on
 BASE={base}
 CLINICIAN={tokens["clinician"]}
 RESEARCHER={tokens["researcher"]}
+ADMIN={tokens["admin"]}
+
+# who needs attention: an alert, harmed, deteriorated, not on track, overdue
+curl -s -H "Authorization: Bearer $CLINICIAN" "$BASE/v1/caseload?clinician=c-1&limit=5"
 
 # somebody whose scores improve: is it real change? and the chart
 curl -s -H "Authorization: Bearer $CLINICIAN" "{client}/progress?{scale}"
 curl -s -H "Authorization: Bearer $CLINICIAN" "{client}/progress.svg?{scale}" -o progress.svg
+
+# what was known before a form of theirs was corrected, and the two pages for the next session
+curl -s -H "Authorization: Bearer $CLINICIAN" "{client}/progress?{scale}&as_of={before}"
+curl -s -H "Authorization: Bearer $CLINICIAN" "{client}/report.pdf" -o report.pdf
 
 # what is due: overdue first; of everybody, or with &clinician=c-1; and the whole schedule of one episode
 curl -s -H "Authorization: Bearer $CLINICIAN" "$BASE/v1/due?limit=5"
@@ -141,6 +161,9 @@ curl -s -H "Authorization: Bearer $CLINICIAN" "$BASE/v1/instruments/{OWN}/form?l
 # what a researcher may see: groups, never people; with &group_by=age_band groups become too small, and are withheld
 curl -s -H "Authorization: Bearer $RESEARCHER" \\
   "$BASE/v1/research/aggregates?{scale}&measure=level"
+
+# what an administrator may see: how those fared whose episodes have ended, and how these ended
+curl -s -H "Authorization: Bearer $ADMIN" "$BASE/v1/organisation/outcomes?{scale}&group_by=modality"
 """
 
 

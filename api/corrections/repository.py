@@ -5,12 +5,13 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import asyncpg
 
 from api.responses.recording import EPISODE_MARGIN, ResponseToRecord, of_alerts
 
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Outcome = Literal["created", "replayed", "conflict", "stale", "episode_unknown", "outside_episode"]
 
 _REFUSED: Final[dict[str, Outcome]] = {"FL001": "episode_unknown", "FL002": "outside_episode"}
@@ -55,46 +56,56 @@ _AMEND: Final = f"select * from amend_response({', '.join(f'${n}' for n in range
 async def void(pool: asyncpg.Pool[asyncpg.Record], correction: Correction) -> Corrected:
     """Find a response void, durably."""
     async with pool.acquire() as connection:
-        row = await connection.fetchrow(_VOID, *_common(correction))
+        return await void_over(connection, correction)
+
+
+async def void_over(connection: Connection, correction: Correction) -> Corrected:
+    """The same in the transaction of a connection, if it has one."""
+    row = await connection.fetchrow(_VOID, *_common(correction))
     return Corrected(row["outcome"], row["response_id"], None)
 
 
 async def amend(pool: asyncpg.Pool[asyncpg.Record], correction: Correction, response: ResponseToRecord) -> Corrected:
     """Put a response right, durably: a new row with scores and alerts of its own."""
-    r = response
     async with pool.acquire() as connection:
-        try:
-            row = await connection.fetchrow(
-                _AMEND,
-                *_common(correction),
-                r.id,
-                r.instrument_version,
-                r.definition_checksum,
-                r.variant,
-                r.answers,
-                r.setting,
-                r.answered_at,
-                r.episode_id,
-                EPISODE_MARGIN,
-                r.document,
-                r.valid,
-                [score.scale for score in r.scores],
-                [score.value for score in r.scores],
-                [score.status for score in r.scores],
-                [score.valid for score in r.scores],
-                [alert.id for alert in r.alerts],
-                [alert.rule for alert in r.alerts],
-                [alert.item for alert in r.alerts],
-                [alert.severity for alert in r.alerts],
-                r.organs,
-                r.partner,
-                r.outside,
-                *of_alerts(r),
-            )
-        except asyncpg.PostgresError as error:
-            if error.sqlstate not in _REFUSED:
-                raise
-            return Corrected(_REFUSED[error.sqlstate], None, None)
+        return await amend_over(connection, correction, response)
+
+
+async def amend_over(connection: Connection, correction: Correction, response: ResponseToRecord) -> Corrected:
+    """The same in the transaction of a connection, if it has one."""
+    r = response
+    try:
+        row = await connection.fetchrow(
+            _AMEND,
+            *_common(correction),
+            r.id,
+            r.instrument_version,
+            r.definition_checksum,
+            r.variant,
+            r.answers,
+            r.setting,
+            r.answered_at,
+            r.episode_id,
+            EPISODE_MARGIN,
+            r.document,
+            r.valid,
+            [score.scale for score in r.scores],
+            [score.value for score in r.scores],
+            [score.status for score in r.scores],
+            [score.valid for score in r.scores],
+            [alert.id for alert in r.alerts],
+            [alert.rule for alert in r.alerts],
+            [alert.item for alert in r.alerts],
+            [alert.severity for alert in r.alerts],
+            r.organs,
+            r.partner,
+            r.outside,
+            *of_alerts(r),
+        )
+    except asyncpg.PostgresError as error:
+        if error.sqlstate not in _REFUSED:
+            raise
+        return Corrected(_REFUSED[error.sqlstate], None, None)
     return Corrected(row["outcome"], row["response_id"], row["document"])
 
 

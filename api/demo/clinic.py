@@ -10,6 +10,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.clients.codes import EndReason, Modality
 from api.protocols.schemas import Entry
 
 Range = tuple[float, float]
@@ -27,6 +28,7 @@ class OrganisationPlan(_Part):
     name: str
     people: int = Field(ge=1)
     invented: bool = Field(default=False, description="it has the demo's own instrument, with its wording")
+    references: bool = Field(default=False, description="it has references to hold courses against")
 
 
 class Trajectory(_Part):
@@ -73,6 +75,36 @@ class Showcase(_Part):
     trajectory: str
 
 
+class Correction(_Part):
+    """A form that was typed in from the wrong end of every item, and put right some days after."""
+
+    person: str
+    form: str
+    number: int = Field(description="which of the person's, from 0; below 0 from the last")
+    days: int = Field(ge=1)
+    reason: str
+
+
+class Misfiled(_Part):
+    """A form that was recorded of somebody else first, and found void there some days after."""
+
+    person: str = Field(description="whose it is not")
+    owner: str
+    form: str
+    number: int
+    days: int = Field(ge=1)
+    reason: str
+
+
+class Stories(_Part):
+    """What befell single people, by their external ids; who is not among the invented has none."""
+
+    corrected: tuple[Correction, ...]
+    misfiled: tuple[Misfiled, ...]
+    seen_to: tuple[str, ...] = Field(description="whose alerts have been acknowledged, the newest too")
+    clinicians: dict[str, str] = Field(description="who treats somebody, other than whose turn it was")
+
+
 class ProtocolPlan(_Part):
     """A protocol as it is sent to the API."""
 
@@ -94,9 +126,13 @@ class Clinic(_Part):
     research_consent: Share
     leaves_out: tuple[Share, ...] = Field(min_length=1)
     breaks_off: Share
-    settings: dict[str, Share]
+    modalities: dict[Modality, Share]
+    settings: dict[Modality, dict[str, Share]] = Field(description="in which forms are filled in, by modality")
     showcase: Showcase
+    stories: Stories
     clinicians: int = Field(ge=1)
+    in_groups: tuple[str, ...] = Field(description="presentations of which every second comes in a group")
+    ends: dict[str, tuple[EndReason, ...]] = Field(description="by trajectory, or as `couple`")
     concerns: dict[str, tuple[str, ...]]
     goals: tuple[str, ...] = Field(min_length=1)
     work: dict[str, tuple[str, ...]]

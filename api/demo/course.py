@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any, Final
+from zlib import crc32
 
 import asyncpg
 import orjson
@@ -34,6 +35,8 @@ from api.security import crypto
 SUBJECT: Final = "demo-clinician"
 STILL_COMING: Final = timedelta(days=45)
 """Whoever came this shortly before the clinic's last day has not ended."""
+CONSENTED: Final = timedelta(days=28)
+"""After which those took their consent back who did."""
 REACHED: Final[Mapping[str, int]] = {"improving": 5, "flat": 0, "worsening": -1, "drop-out": 0}
 """By trajectory: how far a goal of 0 to 10 moves until the last session."""
 _OUTCOMES: Final = ("done", "done", "partly", "not-done")
@@ -44,11 +47,25 @@ def episode_id(person: Person) -> uuid.UUID:
     return made_id(person.created_at, person.external_id, "episode")
 
 
+def _format(clinic: Clinic, person: Person) -> str:
+    if person.couple:
+        return "couple"
+    return "group" if person.presentation in clinic.in_groups and _number(person) % 2 else "individual"
+
+
+def _end_reason(clinic: Clinic, person: Person) -> str:
+    """Both of a couple have the same: it follows from what they share."""
+    if person.forms[0].answered_at.date() == person.forms[-1].answered_at.date():
+        return "not-taken-up"
+    parted = person.couple and person.trajectory in ("flat", "worsening")
+    reasons = clinic.ends["couple" if parted else person.trajectory]
+    return reasons[crc32((person.couple or person.external_id).encode()) % len(reasons)]
+
+
 def before_forms(organisation_id: uuid.UUID, clinic: Clinic, person: Person) -> Iterator[SQLModel]:
     """Their episode, which their forms are recorded in."""
     last = person.forms[-1].answered_at.date()
     ended = clinic.last_day - last > STILL_COMING
-    reason = {"drop-out": "dropped-out", "worsening": "referred"}.get(person.trajectory, "completed")
     at = person.created_at
     yield EpisodeRow(
         organisation_id=organisation_id,
@@ -56,18 +73,22 @@ def before_forms(organisation_id: uuid.UUID, clinic: Clinic, person: Person) -> 
         client_id=person.id,
         started_on=at.date(),
         ended_on=last if ended else None,
-        end_reason=reason if ended else None,
-        modality="hybrid",
-        format="couple" if person.couple else "individual",
+        end_reason=_end_reason(clinic, person) if ended else None,
+        modality=person.modality,
+        format=_format(clinic, person),
         concerns=list(clinic.concerns.get(person.presentation, ())),
-        clinician=f"c-{1 + _number(person) % clinic.clinicians}",
+        clinician=clinic.stories.clinicians.get(person.external_id, f"c-{1 + _number(person) % clinic.clinicians}"),
         created_at=at,
         updated_at=at,
         version=1,
     )
     for day, visit in _visits(person):
         held = visit.answered_at - timedelta(hours=1)
-        video = visit.setting in ("telehealth", "remote")
+        video = (
+            visit.setting in ("telehealth", "remote")
+            if person.modality == "hybrid"
+            else person.modality == "telehealth"
+        )
         yield SessionRow(
             organisation_id=organisation_id,
             id=made_id(held, person.external_id, "session"),
@@ -119,7 +140,9 @@ def beside_forms(keys: crypto.Keys, client: ClientRow, clinic: Clinic, person: P
 
 
 def couples(organisation_id: uuid.UUID, invented: Sequence[Person]) -> Iterator[SQLModel]:
-    """Those who come together. Both have consented to the joint view, but in every third couple one of them."""
+    """Those who come together. Both have consented to the joint view, but in every third couple one of them never did,
+    and in some others one took the consent back after the first weeks.
+    """
     together: dict[str, list[Person]] = defaultdict(list)
     for person in invented:
         if person.couple is not None:
@@ -129,16 +152,19 @@ def couples(organisation_id: uuid.UUID, invented: Sequence[Person]) -> Iterator[
         couple_id = made_id(at, both[0].external_id, "couple")
         yield CoupleRow(organisation_id=organisation_id, id=couple_id, created_at=at)
         for person in both:
-            consents = place % 3 != 2 or person is both[0]
+            said = [True]
+            if person is not both[0]:
+                said = [] if place % 3 == 2 else [True, False] if place % 4 == 1 else [True]
+            stated = [at + which * CONSENTED for which in range(len(said))]
             member_id = uuid.uuid5(couple_id, f"{name}/{person.external_id}")
             yield MembershipRow(
                 organisation_id=organisation_id, id=member_id, couple_id=couple_id, client_id=person.id,
-                joined_on=at.date(), created_at=at, updated_at=at, version=2 if consents else 1,
+                joined_on=at.date(), created_at=at, updated_at=max([at, *stated]), version=1 + len(said),
             )  # fmt: skip
-            if consents:
+            for version, (given, when) in enumerate(zip(said, stated, strict=True), 2):
                 yield ConsentRow(
-                    organisation_id=organisation_id, member_id=member_id, version=2, given=True, stated_on=at.date(),
-                    recorded_at=at, recorded_by=SUBJECT,
+                    organisation_id=organisation_id, member_id=member_id, version=version, given=given,
+                    stated_on=when.date(), recorded_at=when, recorded_by=SUBJECT,
                 )  # fmt: skip
 
 
@@ -178,11 +204,15 @@ async def make_slots(connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record
 
 
 async def acknowledge(
-    connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record], organisation_id: uuid.UUID, clinic: Clinic
+    connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record],
+    organisation_id: uuid.UUID,
+    clinic: Clinic,
+    seen_to: Sequence[uuid.UUID],
 ) -> None:
-    """See to the alerts of all but the last weeks, on the day after."""
+    """See to the alerts of all but the last weeks, on the day after; of some people, of these weeks too."""
     until = datetime.combine(clinic.last_day, time(), UTC) - STILL_COMING
-    for alert in await connection.fetch("select id, created_at from alert where created_at < $1 order by id", until):
+    open_ = "select id, created_at from alert where status = 'open' and (created_at < $1 or client_id = any($2))"
+    for alert in await connection.fetch(f"{open_} order by id", until, seen_to):
         at = alert["created_at"] + timedelta(days=1)
         await connection.execute(
             "select acknowledge_alert($1, $2, $3, $4, null, $5)",

@@ -8,33 +8,30 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
 
 import asyncpg
 import orjson
 from sqlmodel import SQLModel
 
-import instruments
 from api.clients.tables import ClientRow, ResearchConsentRow
 from api.db import ORGANISATION_SLUG_SETTING, confine
 from api.demo import course
 from api.demo.clinic import Clinic, OrganisationPlan
 from api.demo.invented import add_invented
 from api.demo.people import Form, Person, made_id, people
+from api.demo.recording import SUBJECT, as_recorded
+from api.demo.references import references
+from api.demo.stories import Corrected, correct, corrections
 from api.organisations.keys import lookup_key
 from api.records.tables import AuditEventRow
-from api.responses.recording import ResponseToRecord, record_many
-from api.responses.schemas import ResponseCreate
-from api.responses.service import prepare
+from api.responses.recording import record_many
 from api.security import crypto
 from api.security.principal import ROLES, Principal
 from api.startup import StartupError
 
-SUBJECT = "demo-ehr"
 _LOCK = 0x44_45_4D_4F  # "DEMO": of two that load at once, the second finds everything there
-_TYPING = timedelta(minutes=4)
-"""From the answering of a form to its recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +108,23 @@ async def _write(
         connection, (row for person in invented for row in course.before_forms(organisation_id, clinic, person))
     )
     principal = Principal(organisation_id, plan.slug, SUBJECT, "ehr", ROLES["ehr"])
-    responses = [as_recorded(principal, person, form) for person, form in _in_order(invented)]
+    befell = tuple(corrections(clinic, invented))
+    responses = [as_recorded(principal, person, form) for person, form in _in_order(invented, befell)]
     await record_many(connection, responses)
     kept = await connection.fetchval("select count(*) from response")
     if kept != len(responses):
         raise RuntimeError(f"{kept} of {len(responses)} responses were kept")
+    for story in befell:
+        await correct(connection, keys, principal, {client.id: client for client in clients}, story)
     for client, person in zip(clients, invented, strict=True):
         await _insert_rows(connection, course.beside_forms(keys, client, clinic, person))
     await _insert_rows(connection, course.couples(organisation_id, invented))
     await _insert_rows(connection, course.protocols(organisation_id, clinic, invented))
+    if plan.references:
+        await _insert_rows(connection, references(organisation_id, clinic))
     await course.make_slots(connection, organisation_id)
-    await course.acknowledge(connection, organisation_id, clinic)
+    seen_to = [person.id for person in invented if person.external_id in clinic.stories.seen_to]
+    await course.acknowledge(connection, organisation_id, clinic, seen_to)
     return True
 
 
@@ -146,43 +149,12 @@ async def _organisation(
     return found
 
 
-def _in_order(invented: tuple[Person, ...]) -> Iterator[tuple[Person, Form]]:
-    """Forms as they came in over the months, so that the tables grow as a clinic's would."""
-    pairs = [(person, form) for person in invented for form in person.forms]
+def _in_order(invented: tuple[Person, ...], befell: tuple[Corrected, ...]) -> Iterator[tuple[Person, Form]]:
+    """Forms as they came in over the months, so that the tables grow as a clinic's would; first as they came in."""
+    wrong = {story.first.id: (story.person, story.first) for story in befell}
+    pairs = [wrong.pop(form.id, (person, form)) for person in invented for form in person.forms]
+    pairs += wrong.values()
     return iter(sorted(pairs, key=lambda pair: (pair[1].answered_at, pair[1].id)))
-
-
-def as_recorded(principal: Principal, person: Person, form: Form) -> ResponseToRecord:
-    """What `POST /v1/responses` would have written for the form, at the time when it was filled in."""
-    body = ResponseCreate.model_validate(
-        {
-            "client_id": person.id,
-            "episode_id": course.episode_id(person),
-            "instrument": form.instrument,
-            "answered_at": form.answered_at.isoformat(),
-            "answers": form.answers,
-            "setting": form.setting,
-        }
-    )
-    recorded_at = form.answered_at + _TYPING
-    instrument = instruments.load(body.instrument)
-    prepared = prepare(
-        principal,
-        body,
-        instrument,
-        key=None,
-        request_hash=b"",
-        request_id=f"demo-{form.id}",
-        make_id=lambda label: made_id(recorded_at, form.id, label),
-    )
-    document = orjson.loads(prepared.document) | {"id": form.id, "recorded_at": recorded_at}
-    return replace(
-        prepared,
-        id=form.id,
-        event_id=made_id(recorded_at, form.id, "event"),
-        recorded_at=recorded_at,
-        document=orjson.dumps(document, option=orjson.OPT_UTC_Z).decode("utf-8"),
-    )
 
 
 def _client(keys: crypto.Keys, hashed_with: bytes, organisation_id: uuid.UUID, person: Person) -> ClientRow:

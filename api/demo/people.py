@@ -56,6 +56,7 @@ class Person:
     research_consent: bool
     presentation: str
     trajectory: str
+    modality: str
     couple: str | None
     """Shared by two people who come together."""
     forms: tuple[Form, ...]
@@ -99,11 +100,14 @@ def _come(
     days = _days(clinic, trajectory, chance)
     gain = _between(chance, trajectory.change)
     name = f"{number + 1:04d}"
+    # From a stream of its own, as what was added to the invention since: everything else stays what it was.
+    apart = random.Random(f"{clinic.seed}/{slug}/{name}/modality")  # noqa: S311  - as above
+    modality = _pick(apart, list(clinic.modalities.items()))
     for place, member in enumerate(presentation.members):
         couple = name if len(presentation.members) > 1 else None
         external_id = f"{slug}-{name}" + (f"-{'ab'[place]}" if couple else "")
         own = random.Random(f"{clinic.seed}/{external_id}")  # noqa: S311  - as above
-        yield _person(clinic, external_id, couple, presentation, member, trajectory, days, gain, own)
+        yield _person(clinic, external_id, couple, presentation, member, trajectory, modality, days, gain, own)
 
 
 def _days(clinic: Clinic, trajectory: Trajectory, chance: random.Random) -> list[datetime]:
@@ -129,6 +133,7 @@ def _person(
     presentation: Presentation,
     member: Member,
     trajectory: Trajectory,
+    modality: str,
     days: Sequence[datetime],
     gain: float,
     chance: random.Random,
@@ -148,8 +153,9 @@ def _person(
         research_consent=chance.random() < clinic.research_consent,
         presentation=presentation.name,
         trajectory=trajectory.name,
+        modality=modality,
         couple=couple,
-        forms=tuple(_forms(clinic, external_id, presentation, member, days, gain, chance)),
+        forms=tuple(_forms(clinic, external_id, presentation, member, modality, days, gain, chance)),
     )
 
 
@@ -158,6 +164,7 @@ def _forms(
     external_id: str,
     presentation: Presentation,
     member: Member,
+    modality: str,
     days: Sequence[datetime],
     gain: float,
     chance: random.Random,
@@ -166,6 +173,7 @@ def _forms(
     offset = normal(chance, PERSON_SD)
     domains = {code: domain_levels(_asked(code), chance) for code in member.forms}
     due = dict.fromkeys(member.forms, days[0])
+    settings = list(clinic.settings[modality].items())
     settling = 1 - math.exp(-(days[-1] - days[0]).days / SLOWNESS) or 1.0
     for day in days:
         absent = set()
@@ -173,7 +181,7 @@ def _forms(
             absent |= {"no-activity", "no-attempt"}
         if chance.random() < presentation.avoids:
             absent |= {"no-attempt"}
-        setting = _pick(chance, list(clinic.settings.items()))
+        setting = _pick(chance, settings)
         # Most of a change comes early; by the last session all of it has come.
         progress = (1 - math.exp(-(day - days[0]).days / SLOWNESS)) / settling
         for place, (code, start) in enumerate(member.forms.items()):

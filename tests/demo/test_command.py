@@ -12,16 +12,20 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from api.caseload.attention import REASONS
 from api.cli.demo import instructions, showcased
+from api.clients.codes import END_REASONS
 from api.demo.clinic import clinic
 from api.demo.invented import invented
 from api.demo.load import Loaded
 from api.demo.people import people
 
+TOKENS = {"clinician": "a.b.c", "researcher": "d.e.f", "admin": "g.h.i"}
 FATHOMLINE = Path(sys.executable).with_name("fathomline")
 
 
@@ -103,6 +107,7 @@ def test_it_serves_twice_and_leaves_nothing_behind(tmp_path: Path) -> None:
             printed.append(text)
             if len(printed) == 1:
                 _what_it_prints_works(tmp_path, text)
+                _there_is_something_of_everything(tmp_path, text)
                 _a_port_in_use_is_one_line(tmp_path, port)
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0
@@ -121,7 +126,12 @@ def _what_it_prints_works(folder: Path, text: str) -> None:
     script = "set -eu\n" + text[text.index("BASE=") :]
     ran = run(folder, "sh", "-c", script)
     assert ran.returncode == 0, ran.stderr
-    assert '"headline":"recovered"' in ran.stdout
+    assert ran.stdout.count('"headline":"recovered"') == 1
+    assert '"attention":["harmed"' in ran.stdout
+    assert '"amended":true' in ran.stdout, "a form of the showcased person was corrected"
+    assert '"headline":"worse"' in ran.stdout, "and said otherwise before"
+    assert '"stayed_against_dropped_out"' in ran.stdout
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
     assert '"value":36.0' in ran.stdout
     assert '"title":"The lantern walk"' in ran.stdout
     assert "/problems/" not in ran.stdout
@@ -130,6 +140,37 @@ def _what_it_prints_works(folder: Path, text: str) -> None:
     for role, path, status in (("ehr", "/v1/clients", 200), ("researcher", "/v1/clients", 403)):
         token = run(folder, str(FATHOMLINE), "token", "--organisation", "demo", "--role", role).stdout.strip()
         assert httpx.get(base + path, headers={"Authorization": f"Bearer {token}"}).status_code == status
+
+
+def _there_is_something_of_everything(folder: Path, text: str) -> None:
+    """Of each kind of client and of each end of an episode, as a clinician and an admin see the whole clinic."""
+    base = text[text.index("Ready: ") + 7 :].split()[0]
+
+    def read(role: str, path: str, **query: str | int) -> dict[str, Any]:
+        authorization = f"Bearer {re.search(f'^{role}=(.*)$', text, re.M)[1]}"  # type: ignore[index]  # it is printed
+        answer = httpx.get(base + path, params=query, headers={"Authorization": authorization}, timeout=30)
+        assert answer.status_code == 200, answer.text
+        document: dict[str, Any] = answer.json()
+        return document
+
+    whose_first = read("CLINICIAN", "/v1/caseload", clinician="c-1", limit=200)["items"]
+    assert {row["attention"][0] for row in whose_first if row["attention"]} >= {*REASONS} - {"overdue"}, "who signs in"
+    everybody = read("CLINICIAN", "/v1/caseload", clinician="all", limit=200)["items"]
+    assert {row["attention"][0] for row in everybody if row["attention"]} == {*REASONS}, "each foremost of somebody"
+    assert {row["category"] for row in everybody} >= {"recovered", "improved", "unchanged", "deteriorated", "harmed"}
+    harmed = [row for row in everybody if row["category"] == "harmed"]
+    assert harmed
+    assert all(row["alerts"]["open"] == 0 for row in harmed)
+    judged = [measure["on_track"] for row in everybody for measure in row["measures"]]
+    assert {one["status"] for one in judged if one["available"]} >= {"on-track", "watch", "not-on-track"}
+
+    ended = read("ADMIN", "/v1/organisation/outcomes", instrument="gad-7")["total"]
+    assert set(ended["attrition"]["end_reasons"]) == {*END_REASONS} - {"not-taken-up"}
+    assert ended["n"]["not_taken_up"] > 0
+    for group_by, least in (("modality", 3), ("format", 2), ("concern", 5), ("quarter", 4)):
+        groups = read("ADMIN", "/v1/organisation/outcomes", instrument="gad-7", group_by=group_by)["groups"]
+        told = [group for group in groups if group["n"]["completers"] >= 5 and group["rates"]["available"]]
+        assert len(told) >= least, f"{group_by}: {[(group['levels'], group['n']) for group in groups]}"
 
 
 def _a_port_in_use_is_one_line(folder: Path, port: int) -> None:
@@ -153,7 +194,7 @@ def test_the_showcased_person_has_a_long_series_and_has_changed() -> None:
     person = showcased(loaded, planned.showcase)
     assert person.trajectory == "improving"
     assert sum(form.instrument == planned.showcase.form for form in person.forms) >= 8
-    lines = "\n".join(instructions(planned, loaded, "http://x:1", {"clinician": "a.b.c", "researcher": "d.e.f"}, "f"))
+    lines = "\n".join(instructions(planned, loaded, "http://x:1", TOKENS, "f"))
     assert f"/v1/instruments/{invented()[0].code}/form?" in lines
     assert set(re.findall(r"/clients/([0-9a-f-]{36})", lines)) == {str(person.id)}
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import asyncpg
 import httpx
@@ -13,11 +14,15 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+import instruments
+import scoring
 from api.app import create_app
 from api.demo.clinic import Clinic, OrganisationPlan, clinic
 from api.demo.course import episode_id
 from api.demo.load import DemoError, load
 from api.demo.people import Form, Person, people
+from api.demo.references import fitted
+from api.demo.stories import corrections
 from api.responses.versions import as_recorded
 from api.settings import Settings
 from tests.conftest import Urls
@@ -25,12 +30,18 @@ from tests.conftest import Urls
 SMALL = clinic().model_copy(
     update={
         "organisations": (
-            OrganisationPlan(slug="demo", name="Demo", people=24, invented=True),
+            OrganisationPlan(slug="demo", name="Demo", people=24, invented=True, references=True),
             OrganisationPlan(slug="other", name="Other", people=6),
         )
     }
 )
 """The same clinic with fewer people; the first of them are the same."""
+WITH_COUPLES = SMALL.model_copy(
+    update={
+        "organisations": (OrganisationPlan(slug="demo", name="Demo", people=12),),
+        "presentations": tuple(one for one in clinic().presentations if len(one.members) > 1),
+    }
+)
 
 
 @dataclass
@@ -38,7 +49,8 @@ class Demo:
     """A started application on a database of its own, still without the clinic."""
 
     app: FastAPI
-    urls: Urls
+    everybody: asyncpg.Connection[asyncpg.Record]
+    """Sees the rows of whomever they belong to."""
 
     async def load(self, planned: Clinic = SMALL) -> list[tuple[str, int, int, bool]]:
         done = await load(self.app.state.database.pool, self.app.state.keys, planned)
@@ -54,23 +66,27 @@ class Demo:
 
     async def rows(self, query: str) -> list[asyncpg.Record]:
         """What lies in the tables, whoever it belongs to."""
-        connection = await asyncpg.connect(self.urls.superuser)
-        try:
-            return await connection.fetch(query)
-        finally:
-            await connection.close()
+        return await self.everybody.fetch(query)
 
 
 @pytest.fixture
 async def demo(fresh_database: Urls, settings: Settings) -> AsyncIterator[Demo]:
     own = settings.model_copy(update={"database_url": SecretStr(fresh_database.service)})
     app = create_app(own)
-    async with app.router.lifespan_context(app):
-        yield Demo(app, fresh_database)
+    everybody = await asyncpg.connect(fresh_database.superuser)
+    try:
+        async with app.router.lifespan_context(app):
+            yield Demo(app, everybody)
+    finally:
+        await everybody.close()
 
 
 def _forms(slug: str, count: int) -> list[tuple[Person, Form]]:
     return [(person, form) for person in people(SMALL, slug, count) for form in person.forms]
+
+
+STORIES = tuple(corrections(SMALL, tuple(people(SMALL, "demo", 24))))
+"""What befell people who are among the first."""
 
 
 async def test_the_clinic_is_written_once_and_found_again(demo: Demo) -> None:
@@ -79,7 +95,10 @@ async def test_the_clinic_is_written_once_and_found_again(demo: Demo) -> None:
     before = await demo.rows("select * from response order by id")
     assert await demo.load() == [(*each, False) for each in expected]
     assert await demo.rows("select * from response order by id") == before
-    assert len(before) == expected[0][2] + expected[1][2]
+    assert len(before) == expected[0][2] + expected[1][2] + len(STORIES)
+    assert [row["id"] for row in before if row["revision"] > 1] == [
+        row["id"] for row in await demo.rows("select id from response where root_id is not null")
+    ]
 
 
 async def test_an_invented_instrument_has_a_form(demo: Demo) -> None:
@@ -112,7 +131,12 @@ async def test_two_that_load_at_once_write_it_once(demo: Demo) -> None:
 async def test_ids_and_scores_are_the_same_in_every_database(demo: Demo) -> None:
     await demo.load()
     kept = {row["id"]: row for row in await demo.rows("select * from response")}
-    assert kept.keys() == {form.id for slug, n in (("demo", 24), ("other", 6)) for _, form in _forms(slug, n)}
+    as_first_recorded = {key for key, row in kept.items() if row["root_id"] is None}
+    forms = {form.id for slug, n in (("demo", 24), ("other", 6)) for _, form in _forms(slug, n)}
+    assert as_first_recorded == forms | {story.first.id for story in STORIES}
+    assert len(kept) == len(as_first_recorded) + sum(story.right is not None for story in STORIES)
+    references = await demo.rows("select id::text from reference_set order by id limit 1")
+    assert references[0]["id"] == "01969dbe-0c00-704b-8652-a65e65541ca2"
     organisations = await demo.rows("select slug, organisation_id from organisation order by slug")
     assert [(row["slug"], str(row["organisation_id"])[14:18]) for row in organisations] == [
         ("demo", "7f20"),
@@ -126,7 +150,8 @@ async def test_a_kept_form_is_what_posting_it_is_answered_with(demo: Demo) -> No
     document = "select document::text from response where id = '{}'"
     written = "select subject, role, action, resource, outcome from audit_event where resource_id = '{}'"
     async with demo.http("demo") as http:
-        posted = _forms("demo", 24)[::5]
+        corrected = {story.first.id for story in STORIES}
+        posted = [pair for pair in _forms("demo", 24)[::5] if pair[1].id not in corrected]
         assert len({form.instrument for _, form in posted}) > 5
         for person, form in posted:
             body = {
@@ -242,3 +267,70 @@ async def test_the_care_around_the_forms_is_there(demo: Demo) -> None:
         assert "acknowledged" in alerts
     filled = await demo.rows("select count(*) as n from protocol_slot where answered")
     assert filled[0]["n"] > 0, "the marks are set"
+
+
+async def test_corrections_are_told_as_those_that_are_asked_for(demo: Demo) -> None:
+    """What was typed in wrongly is seen as such before, as an amended point now; what was void is not seen."""
+    await demo.load()
+    await _courses_are_held_against_references_that_are_said_to_be_synthetic(demo)
+    (amended,) = [story for story in STORIES if story.right is not None]
+    (void,) = [story for story in STORIES if story.right is None]
+    assert amended.right is not None
+    async with demo.http("demo", "clinician") as http:
+        for story, kinds in ((amended, ["completed", "amended"]), (void, ["completed", "entered-in-error"])):
+            told = (await http.get(f"/v1/responses/{story.first.id}/versions")).json()["versions"]
+            assert [one["status"] for one in told] == kinds
+            assert [one["reason"] for one in told] == [None, story.reason]
+            assert told[1]["reason_code"] == story.code
+        kept = (await http.get(f"/v1/responses/{amended.first.id}")).json()
+        right = scoring.score(instruments.load(amended.right.instrument), amended.right.answers)
+        assert kept["scores"]["total"]["value"] == right.scores["total"].value
+        path = f"/v1/clients/{amended.person.id}/progress"
+        asked = {"instrument": amended.right.instrument, "scale": "total"}
+        now, then = [
+            {
+                point["response_id"]: point
+                for point in (await http.get(path, params=asked | at)).json()["series"][0]["points"]
+            }[str(amended.first.id)]
+            for at in ({}, {"as_of": (amended.first.answered_at + timedelta(days=1)).isoformat()})
+        ]
+        assert (now["amended"], then["amended"]) == (True, False)
+        assert now["value"] == right.scores["total"].value != then["value"]
+        series = (await http.get(f"/v1/clients/{void.person.id}/progress", params={"instrument": "phq-9"})).json()
+        assert str(void.first.id) not in str(series)
+
+
+async def _courses_are_held_against_references_that_are_said_to_be_synthetic(demo: Demo) -> None:
+    async with demo.http("demo", "admin") as http:
+        kept = (await http.get("/v1/references", params={"active": "true", "limit": 100})).json()["items"]
+        assert {one["instrument"] for one in kept} == {one["instrument"] for one in fitted()}
+        assert all(one["source"].startswith("Synthetic: ") for one in kept)
+        (use,) = (await http.get(f"/v1/references/{kept[0]['id']}")).json()["uses"]
+        assert use["effect"] == "activated"
+    person = next(one for one in people(SMALL, "demo", 24) if one.trajectory == "worsening")
+    async with demo.http("demo", "clinician") as http:
+        series = (await http.get(f"/v1/clients/{person.id}/progress")).json()["series"]
+        expected = [one["expected"] for one in series if one["expected"]["available"]]
+        assert "not-on-track" in {one["status"] for one in expected}
+        assert all(one["reference"]["source"].startswith("Synthetic: ") for one in expected)
+    async with demo.http("other", "clinician") as http:
+        other = next(one for one in people(SMALL, "other", 6) if len(one.forms) > 4)
+        series = (await http.get(f"/v1/clients/{other.id}/progress")).json()["series"]
+        assert {one["expected"]["code"] for one in series} == {"no-reference"}
+
+
+async def test_of_couples_all_consent_or_one_never_did_or_took_it_back(demo: Demo) -> None:
+    await demo.load(WITH_COUPLES)
+    async with demo.http("demo", "clinician") as http:
+        told = {
+            (row["said"], (await http.get(f"/v1/couples/{row['couple_id']}")).status_code)
+            for row in await demo.rows(
+                "select m.couple_id, string_agg(coalesce(c.given::text, 'nothing'), ',' order by m.id, c.version) said"
+                " from couple_member m left join couple_consent c on c.member_id = m.id group by 1"
+            )
+        }
+    assert {(",".join(sorted(said.split(","))), status) for said, status in told} == {
+        ("true,true", 200),
+        ("nothing,true", 403),
+        ("false,true,true", 403),
+    }
