@@ -22,7 +22,9 @@ class Case(NamedTuple):
     """One client of a caseload."""
 
     change: float | None
-    """From the first to the last score in reliable changes of that scale, positive where better; None where unknown."""
+    """From the first to the last score in reliable changes of that scale, positive where better; None where unknown.
+
+    A published amount of change tells a category without an index: that is then told in words."""
     category: str | None
     alerts: int = 0
     overdue: int = 0
@@ -168,9 +170,12 @@ def _marks(cases: Sequence[Case], span: float, x: Spec, y: Spec) -> Iterator[Spe
 
 
 def _texts(cases: Sequence[Case], flags: Sequence[str], plot: int, y: Spec, language: Language) -> Iterator[Spec]:
-    unknown = [{"row": row + 0.5} for row, case in enumerate(cases) if case.change is None]
+    unknown = [
+        {"row": row + 0.5, "text": language.say(f"headline.{case.category}" if case.category else "caseload.no-change")}
+        for row, case in enumerate(cases)
+        if case.change is None
+    ]
     if unknown:
-        text = language.say("caseload.no-change")
         yield {
             "data": {"values": unknown},
             "mark": {
@@ -179,9 +184,8 @@ def _texts(cases: Sequence[Case], flags: Sequence[str], plot: int, y: Spec, lang
                 "baseline": "middle",
                 "color": QUIET,
                 "fontSize": 10.5,
-                "text": text,
             },
-            "encoding": {"x": {"value": plot / 2 + 6}, "y": y},
+            "encoding": {"x": {"value": plot / 2 + 6}, "y": y, "text": {"field": "text"}},
         }
     said = [{"row": row + 0.5, "text": text} for row, text in enumerate(flags) if text]
     if said:

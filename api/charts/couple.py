@@ -25,6 +25,8 @@ from api.charts.style import (
     laid_out,
 )  # fmt: skip
 from api.charts.text import day_ticks, lines, ticks
+from scoring.dyads.described import errors_of
+from scoring.dyads.discrepancy import shift
 from scoring.phrases import ENGLISH, Language
 from scoring.progress import Point, Progress
 from scoring.progress_words import direction, headline, verdict
@@ -43,6 +45,11 @@ class Apart(NamedTuple):
     at: datetime
     first: float
     second: float
+
+    @property
+    def difference(self) -> float:
+        """The first less the second."""
+        return round(self.first - self.second, 10)
 
     @property
     def points(self) -> float:
@@ -68,12 +75,17 @@ def couple_chart(
 
 
 def couple_words(first: Progress, second: Progress, apart: Sequence[Apart], language: Language = ENGLISH) -> str:
-    """What became of either, and whether they came closer."""
+    """What became of either, whether they came closer, and whether by more than error."""
     each = [
         language.say("couple.of", letter=letter, sentence=verdict(one, language))
         for letter, one in zip(LETTERS, (first, second), strict=True)
     ]
-    return language.say("couple.summary", first=each[0], second=each[1], difference=_apart_words(apart, language))
+    said = [_apart_words(apart, language)]
+    if len(apart) > 1:
+        moved = shift(apart[0].difference, apart[-1].difference, errors_of(first, second))
+        if moved.points and moved.reliable is not None:
+            said.append(language.say(f"couple.{'beyond' if moved.reliable else 'within'}-error"))
+    return language.say("couple.summary", first=each[0], second=each[1], difference=" ".join(said))
 
 
 def _apart_words(apart: Sequence[Apart], language: Language) -> str:

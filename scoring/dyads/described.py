@@ -101,7 +101,7 @@ def described(first: Progress, second: Progress, window: float = WINDOW) -> dict
     """
     scale, higher_is = first.figures.scale, first.figures.higher_is
     found = occasions(first, second, window)
-    errors, norms = _errors(first, second), _norms(first, second)
+    errors, norms = errors_of(first, second), _norms(first, second)
     taken = [{id(point) for point in side} for side in zip(*found, strict=True)] if found else [set(), set()]
     return {
         "instrument": first.instrument.code,
@@ -120,7 +120,8 @@ def described(first: Progress, second: Progress, window: float = WINDOW) -> dict
     }
 
 
-def _errors(first: Progress, second: Progress) -> tuple[float, float] | None:
+def errors_of(first: Progress, second: Progress) -> tuple[float, float] | None:
+    """Standard errors of measurement of both, in points; None where one is not known."""
     known = [_error_of(series) for series in (first, second)]
     return None if known[0] is None or known[1] is None else (known[0], known[1])
 

@@ -24,6 +24,8 @@ from tests.charts.test_series import CASES, fsfi, inside, phq
 from tests.scoring.test_progress import FSFI, START, series
 
 A, B = fsfi(16.2, 19, 28.4, 27), fsfi(24, 20, 22, 21)
+WITHIN = "The difference between them has changed by no more than errors of measurement explain."
+BEYOND = "The difference between them has changed by more than errors of measurement explain."
 APART = [Apart(a["answered_at"], a["value"] or 0, b["value"] or 0) for a, b in zip(A.points, B.points, strict=True)]
 T = [TPoint(date(2026, 1, 5), 36.3), TPoint(date(2026, 3, 9), 56.2)]
 UP = Target(2, 2, 8, [(date(2026, 1, 10), 3), (date(2026, 3, 1), 8)])
@@ -277,9 +279,17 @@ class TestCouple:
         [
             ([], "There is no day on which both can be compared."),
             ([(10, 20)], "They are 10 points apart (5 Jan 2026)."),
-            ([(10, 20), (12, 13)], "They are 1 point apart (6 Jan 2026), closer than the 10 points at the start."),
-            ([(10, 12), (20, 10)], "They are 10 points apart (6 Jan 2026), further than the 2 points at the start."),
-            ([(10, 12), (14, 12)], "They are 2 points apart (6 Jan 2026), as at the start."),
+            (
+                [(10, 20), (12, 13)],
+                "They are 1 point apart (6 Jan 2026), closer than the 10 points at the start. " + WITHIN,
+            ),
+            (
+                [(10, 12), (20, 10)],  # by 12, and 1.96 sqrt(2) sqrt(2 x 3.0157^2) = 11.82
+                "They are 10 points apart (6 Jan 2026), further than the 2 points at the start. " + BEYOND,
+            ),
+            ([(10, 12), (14, 12)], "They are 2 points apart (6 Jan 2026), as at the start. " + WITHIN),
+            ([(10, 18), (18, 10)], "They are 8 points apart (6 Jan 2026), as at the start. " + BEYOND),
+            ([(10, 12), (14, 16)], "They are 2 points apart (6 Jan 2026), as at the start."),
         ],
     )
     def test_words(self, pairs: list[tuple[float, float]], said: str) -> None:
@@ -331,6 +341,12 @@ class TestCaseload:
         assert flags == ["! alert, not on track, overdue"]
         assert "28 more not shown" in spec["title"]["subtitle"]
         assert "+ 11 -" in spec["layer"][0]["encoding"]["y"]["axis"]["labelExpr"]
+
+    def test_a_verdict_without_an_index_is_said_in_words(self) -> None:
+        """A published amount of change has no index: "no change known" beside it would deny that somebody got worse."""
+        spec = caseload_chart([Case(None, "harmed"), Case(None, None), Case(None, "unchanged")])
+        said = [value["text"] for layer in spec["layer"] for value in layer["data"]["values"] if "text" in value]
+        assert said == ["worse, now clinical", "no change known", "no reliable change"]
 
     def test_narrow_says_the_foremost(self) -> None:
         assert "! alert +2" in list(inside(caseload_chart([WORST], width=320)))
