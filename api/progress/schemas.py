@@ -177,7 +177,10 @@ class ChangeSince(Closed):
     days: float
     points: float = Field(description="Last minus earlier")
     direction: Literal["better", "worse", "same"] | None = Field(description="Null where the scale has no direction")
-    rci: float | None = Field(description="Reliable change index, signed as `points`; null without parameters")
+    rci: float | None = Field(
+        description="Reliable change index, signed as scores are; null without parameters. By a method that expects "
+        "regression to the mean it is of the distance from the expected score, as are `p_value` and `probability`"
+    )
     p_value: float | None = Field(
         description="Two-sided: how often measurement error alone gives a difference at least as large"
     )

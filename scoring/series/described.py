@@ -130,7 +130,7 @@ def _least_squares(line: LeastSquares) -> dict[str, Any]:
         "standard_error": line.standard_error,
         "intercept": line.intercept,
         "residual_sd": line.residual_sd,
-        "r_squared": line.r_squared,
+        "r_squared": line.r_squared if line.n > 2 else None,  # two always lie on their line
     }
 
 

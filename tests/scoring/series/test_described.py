@@ -77,6 +77,10 @@ class TestTrend:
     def test_direction(self, values: tuple[float, ...], direction: str | None) -> None:
         assert described(of(*values))["trend"]["direction"] == direction
 
+    def test_two_measurements_do_not_fit_a_line_well(self) -> None:
+        assert described(of(20, 5))["trend"]["least_squares"]["r_squared"] is None
+        assert described(of(20, 5, 9))["trend"]["least_squares"]["r_squared"] == pytest.approx(0.501381, abs=1e-6)
+
     def test_without_direction_there_is_a_slope_and_no_word(self) -> None:
         found = described(of(1, 2, 3, 4, instrument=_neither()))
         assert (found["trend"]["theil_sen"]["slope"], found["trend"]["direction"]) == (1, None)
