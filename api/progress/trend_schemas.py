@@ -73,7 +73,7 @@ class KendallRead(_Closed):
     """Whether scores go with time at all: the test of Mann and Kendall over real dates."""
 
     available: Literal[True]
-    tau_b: float | None = Field(description="Null where all scores are equal, and of two measurements")
+    tau_b: float | None = Field(description="Null where all scores are equal")
     s: int = Field(description="Pairs that rise less pairs that fall")
     z: float = Field(description="Corrected for continuity")
     p_value: float
