@@ -18,6 +18,7 @@ from sqlalchemy.types import UserDefinedType
 from sqlmodel import Session, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.inline import inline
 from api.settings import Settings
 
 SQLModel.metadata.naming_convention = {
@@ -205,7 +206,7 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-DatabaseDep = Annotated[Database, Depends(get_database)]
+DatabaseDep = Annotated[Database, Depends(inline(get_database))]
 
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
 """``scope="function"`` commits before the response goes out; the default would commit after it, and lose the answer

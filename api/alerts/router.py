@@ -17,6 +17,7 @@ from api.catalogue.library import LibraryDep
 from api.conditional import IfMatch, etag
 from api.db import DatabaseDep, SessionDep
 from api.declared import CHANGED, FOUND, LISTED, LOCATION
+from api.inline import inline
 from api.paging import DEFAULT_PAGE, Cursor, Limit, next_link
 from api.problems import NotFound, PreconditionFailed, PreconditionRequired, RequestInvalid, problems
 from api.records.audit import AuditDep
@@ -45,25 +46,25 @@ def _alerts(
     return Alerts(repository, library, alerts_of(request), request.app.state.keys, Steps(audit, session))
 
 
-def _for_readers(
+async def _for_readers(
     request: Request, principal: Reader, session: SessionDep, audit: AuditDep, library: LibraryDep
 ) -> Alerts:
     return _alerts(request, principal, session, audit, library)
 
 
-def _for_writers(
+async def _for_writers(
     request: Request, principal: Writer, session: SessionDep, audit: AuditDep, library: LibraryDep
 ) -> Alerts:
     return _alerts(request, principal, session, audit, library)
 
 
-def _rules_for_readers(
+async def _rules_for_readers(
     request: Request, _: RuleReader, database: DatabaseDep, audit: AuditDep, library: LibraryDep
 ) -> Rules:
     return Rules(database, audit, library, alerts_of(request), request.app.state.authoring)
 
 
-def _rules_for_writers(
+async def _rules_for_writers(
     request: Request, _: RuleWriter, database: DatabaseDep, audit: AuditDep, library: LibraryDep
 ) -> Rules:
     return Rules(database, audit, library, alerts_of(request), request.app.state.authoring)
@@ -78,7 +79,7 @@ RulesForWriters = Annotated[Rules, Depends(_rules_for_writers)]
 @router.get(ALERTS, operation_id="listAlerts", responses=problems(RequestInvalid) | {200: LISTED[200]})
 async def listed(
     alerts: ForReaders,
-    wanted: Annotated[schemas.AlertFilters, Depends()],
+    wanted: Annotated[schemas.AlertFilters, Depends(inline(schemas.AlertFilters))],
     response: Response,
     limit: Limit = DEFAULT_PAGE,
     cursor: Cursor = None,
@@ -95,7 +96,7 @@ async def listed(
 async def listed_of_client(
     client_id: uuid.UUID,
     alerts: ForReaders,
-    wanted: Annotated[schemas.Filters, Depends()],
+    wanted: Annotated[schemas.Filters, Depends(inline(schemas.Filters))],
     response: Response,
     limit: Limit = DEFAULT_PAGE,
     cursor: Cursor = None,

@@ -28,12 +28,12 @@ Reader = Annotated[Principal, Depends(require("care:read"))]
 Writer = Annotated[Principal, Depends(require("care:write"))]
 
 
-def _for_readers(request: Request, principal: Reader, session: SessionDep, audit: AuditDep) -> Assignments:
+async def _for_readers(request: Request, principal: Reader, session: SessionDep, audit: AuditDep) -> Assignments:
     repository = AssignmentRepository(session, principal.organisation_id)
     return Assignments(repository, request.app.state.keys, Steps(audit, session))
 
 
-def _for_writers(request: Request, principal: Writer, session: SessionDep, audit: AuditDep) -> Assignments:
+async def _for_writers(request: Request, principal: Writer, session: SessionDep, audit: AuditDep) -> Assignments:
     repository = AssignmentRepository(session, principal.organisation_id)
     return Assignments(repository, request.app.state.keys, Steps(audit, session))
 

@@ -29,7 +29,7 @@ _LINK: Final[dict[str, Any]] = {
 }
 
 
-def _trail(principal: Reader, session: SessionDep, audit: AuditDep) -> Trail:
+async def _trail(principal: Reader, session: SessionDep, audit: AuditDep) -> Trail:
     return Trail(AuditRepository(session, principal.organisation_id), audit)
 
 

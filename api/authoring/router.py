@@ -61,7 +61,7 @@ _BODY: Final[dict[str, Any]] = {
 _STALE: Final = (NotFound, PreconditionFailed, PreconditionRequired, RequestInvalid)
 
 
-def _authoring(request: Request, principal: Writer, database: DatabaseDep, audit: AuditDep) -> Authoring:
+async def _authoring(request: Request, principal: Writer, database: DatabaseDep, audit: AuditDep) -> Authoring:
     return Authoring(database, audit, request.app.state.authoring, library_of(request).own.changed)
 
 

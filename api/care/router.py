@@ -29,11 +29,11 @@ Reader = Annotated[Principal, Depends(require("care:read"))]
 Writer = Annotated[Principal, Depends(require("care:write"))]
 
 
-def _for_readers(principal: Reader, session: SessionDep, audit: AuditDep) -> Care:
+async def _for_readers(principal: Reader, session: SessionDep, audit: AuditDep) -> Care:
     return Care(CareRepository(session, principal.organisation_id), Steps(audit, session))
 
 
-def _for_writers(principal: Writer, session: SessionDep, audit: AuditDep) -> Care:
+async def _for_writers(principal: Writer, session: SessionDep, audit: AuditDep) -> Care:
     return Care(CareRepository(session, principal.organisation_id), Steps(audit, session))
 
 

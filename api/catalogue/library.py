@@ -16,6 +16,7 @@ from fastapi import Depends, Request
 
 import instruments
 from api.catalogue.own import OWN_PREFIX, OwnInstruments, OwnVersion
+from api.inline import inline
 from api.problems import NotFound, Problem, RequestInvalid
 from instruments import Instrument, NotScorable, UnknownInstrument
 
@@ -220,4 +221,4 @@ def library_of(request: Request) -> Library:
     return library
 
 
-LibraryDep = Annotated[Library, Depends(library_of)]
+LibraryDep = Annotated[Library, Depends(inline(library_of))]

@@ -41,11 +41,11 @@ def _clients(request: Request, principal: Principal, session: SessionDep, audit:
     return Clients(ClientRepository(session, principal.organisation_id), keys, principal.organisation_id, audit)
 
 
-def _for_readers(request: Request, principal: Reader, session: SessionDep, audit: AuditDep) -> Clients:
+async def _for_readers(request: Request, principal: Reader, session: SessionDep, audit: AuditDep) -> Clients:
     return _clients(request, principal, session, audit)
 
 
-def _for_writers(request: Request, principal: Writer, session: SessionDep, audit: AuditDep) -> Clients:
+async def _for_writers(request: Request, principal: Writer, session: SessionDep, audit: AuditDep) -> Clients:
     return _clients(request, principal, session, audit)
 
 

@@ -25,11 +25,11 @@ Reader = Annotated[Principal, Depends(require("clients:read"))]
 Writer = Annotated[Principal, Depends(require("clients:write"))]
 
 
-def _for_readers(principal: Reader, session: SessionDep, audit: AuditDep) -> ResearchConsents:
+async def _for_readers(principal: Reader, session: SessionDep, audit: AuditDep) -> ResearchConsents:
     return ResearchConsents(ResearchConsentRepository(session, principal.organisation_id), Steps(audit, session))
 
 
-def _for_writers(principal: Writer, session: SessionDep, audit: AuditDep) -> ResearchConsents:
+async def _for_writers(principal: Writer, session: SessionDep, audit: AuditDep) -> ResearchConsents:
     return ResearchConsents(ResearchConsentRepository(session, principal.organisation_id), Steps(audit, session))
 
 

@@ -51,13 +51,13 @@ _PROBLEMS: Final = (
 )
 
 
-def _corrections(
+async def _corrections(
     request: HttpRequest, principal: Writer, session: SessionDep, audit: AuditDep, library: LibraryDep
 ) -> Corrections:
     return Corrections(responses_of(request, principal, session, audit, library), alerts_of(request))
 
 
-def _key(
+async def _key(
     request: HttpRequest,
     _: Annotated[
         str | None,

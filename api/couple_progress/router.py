@@ -23,7 +23,7 @@ SCOPE: Final = "progress:read"
 """Needed besides that of the joint view."""
 
 
-def _progress(request: Request, couples: ForReaders, library: LibraryDep) -> CoupleProgress:
+async def _progress(request: Request, couples: ForReaders, library: LibraryDep) -> CoupleProgress:
     couples.steps.audit.principal.allow(SCOPE)
     return CoupleProgress(couples, library, organisation_references(request))
 

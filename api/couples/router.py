@@ -31,11 +31,11 @@ Reader = Annotated[Principal, Depends(require("care:read"))]
 Writer = Annotated[Principal, Depends(require("care:write"))]
 
 
-def _for_readers(principal: Reader, session: SessionDep, audit: AuditDep) -> Couples:
+async def _for_readers(principal: Reader, session: SessionDep, audit: AuditDep) -> Couples:
     return Couples(CoupleRepository(session, principal.organisation_id), Steps(audit, session))
 
 
-def _for_writers(principal: Writer, session: SessionDep, audit: AuditDep) -> Couples:
+async def _for_writers(principal: Writer, session: SessionDep, audit: AuditDep) -> Couples:
     return Couples(CoupleRepository(session, principal.organisation_id), Steps(audit, session))
 
 

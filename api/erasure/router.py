@@ -26,7 +26,7 @@ ERASURE: Final = ERASURES + "/{erasure_id}"
 Eraser = Annotated[Principal, Depends(require("clients:erase"))]
 
 
-def _erasures(request: Request, principal: Eraser, audit: AuditDep) -> Erasures:
+async def _erasures(request: Request, principal: Eraser, audit: AuditDep) -> Erasures:
     return Erasures(audit, request.app.state.keys, request.app.state.settings)
 
 

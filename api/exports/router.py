@@ -28,11 +28,11 @@ Reader = Annotated[Principal, Depends(require("records:read"))]
 Exporter = Annotated[Principal, Depends(require("exports:read"))]
 
 
-def _records(request: Request, _: Reader, audit: AuditDep) -> Records:
+async def _records(request: Request, _: Reader, audit: AuditDep) -> Records:
     return Records(audit, request.app.state.keys, request.app.state.records)
 
 
-def _exports(request: Request, _: Exporter, audit: AuditDep) -> Exports:
+async def _exports(request: Request, _: Exporter, audit: AuditDep) -> Exports:
     return Exports(audit, request.app.state.keys, request.app.state.exports)
 
 

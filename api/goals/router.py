@@ -29,12 +29,12 @@ Reader = Annotated[Principal, Depends(require("care:read"))]
 Writer = Annotated[Principal, Depends(require("care:write"))]
 
 
-def _for_readers(request: Request, principal: Reader, session: SessionDep, audit: AuditDep) -> Goals:
+async def _for_readers(request: Request, principal: Reader, session: SessionDep, audit: AuditDep) -> Goals:
     repository = GoalRepository(session, principal.organisation_id)
     return Goals(repository, request.app.state.keys, Steps(audit, session))
 
 
-def _for_writers(request: Request, principal: Writer, session: SessionDep, audit: AuditDep) -> Goals:
+async def _for_writers(request: Request, principal: Writer, session: SessionDep, audit: AuditDep) -> Goals:
     repository = GoalRepository(session, principal.organisation_id)
     return Goals(repository, request.app.state.keys, Steps(audit, session))
 

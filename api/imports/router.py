@@ -61,11 +61,11 @@ def _imports(request: Request, database: DatabaseDep, audit: Audit) -> Imports:
     return Imports(database, state.keys, audit, state.settings.import_max_bytes)
 
 
-def _for_readers(request: Request, principal: Reader, database: DatabaseDep, audit: AuditDep) -> Imports:
+async def _for_readers(request: Request, principal: Reader, database: DatabaseDep, audit: AuditDep) -> Imports:
     return _imports(request, database, audit)
 
 
-def _for_writers(request: Request, principal: Writer, database: DatabaseDep, audit: AuditDep) -> Imports:
+async def _for_writers(request: Request, principal: Writer, database: DatabaseDep, audit: AuditDep) -> Imports:
     return _imports(request, database, audit)
 
 

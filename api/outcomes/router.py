@@ -18,7 +18,7 @@ PATH: Final = "/v1/organisation/outcomes"
 Reader = Annotated[Principal, Depends(require("outcomes:read"))]
 
 
-def _outcomes(request: Request, _: Reader, library: LibraryDep, audit: AuditDep) -> service.Outcomes:
+async def _outcomes(request: Request, _: Reader, library: LibraryDep, audit: AuditDep) -> service.Outcomes:
     state = request.app.state
     return service.Outcomes(audit, library, state.outcomes, state.settings.smallest_cell)
 

@@ -91,7 +91,7 @@ class Filled:
             self.faults.setdefault(name, words)
 
 
-def _entering(visit: VisitDep) -> Visit:
+async def _entering(visit: VisitDep) -> Visit:
     visit.principal.allow(SCOPE)
     return visit
 

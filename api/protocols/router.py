@@ -41,19 +41,19 @@ CareWriter = Annotated[Principal, Depends(require("care:write"))]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="Version of the protocol")]
 
 
-def _for_readers(principal: Reader, session: SessionDep, audit: AuditDep, library: LibraryDep) -> Protocols:
+async def _for_readers(principal: Reader, session: SessionDep, audit: AuditDep, library: LibraryDep) -> Protocols:
     return Protocols(ProtocolRepository(session, principal.organisation_id), library, Steps(audit, session))
 
 
-def _for_writers(principal: Writer, session: SessionDep, audit: AuditDep, library: LibraryDep) -> Protocols:
+async def _for_writers(principal: Writer, session: SessionDep, audit: AuditDep, library: LibraryDep) -> Protocols:
     return Protocols(ProtocolRepository(session, principal.organisation_id), library, Steps(audit, session))
 
 
-def _care_for_readers(principal: CareReader, session: SessionDep, audit: AuditDep) -> Following:
+async def _care_for_readers(principal: CareReader, session: SessionDep, audit: AuditDep) -> Following:
     return Following(ProtocolRepository(session, principal.organisation_id), Steps(audit, session))
 
 
-def _care_for_writers(principal: CareWriter, session: SessionDep, audit: AuditDep) -> Following:
+async def _care_for_writers(principal: CareWriter, session: SessionDep, audit: AuditDep) -> Following:
     return Following(ProtocolRepository(session, principal.organisation_id), Steps(audit, session))
 
 

@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.db import Database, RawConnection, confine, get_database
 from api.ids import new_id
+from api.inline import inline
 from api.problems import request_id
 from api.records.tables import AuditEventRow
 from api.security.principal import Principal
@@ -78,5 +79,5 @@ def audit_of(request: Request) -> Audit:
     return Audit(principal, request_id(request) or "", get_database(request), request.scope["state"])
 
 
-AuditDep = Annotated[Audit, Depends(audit_of)]
+AuditDep = Annotated[Audit, Depends(inline(audit_of))]
 """Declare it after the principal: FastAPI resolves dependencies in the order of the parameters."""

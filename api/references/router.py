@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response, status
 from api.catalogue.library import LibraryDep
 from api.db import SessionDep
 from api.declared import FOUND, LISTED, LOCATION
+from api.inline import inline
 from api.paging import DEFAULT_PAGE, Cursor, Limit, next_link
 from api.problems import NotFound, RequestInvalid, problems
 from api.records.audit import AuditDep
@@ -27,7 +28,7 @@ ONE: Final = PATH + "/{reference_id}"
 
 Reader = Annotated[Principal, Depends(require("references:read"))]
 Writer = Annotated[Principal, Depends(require("references:write"))]
-InUse = Annotated[OrganisationReferences, Depends(organisation_references)]
+InUse = Annotated[OrganisationReferences, Depends(inline(organisation_references))]
 
 
 async def _for_readers(

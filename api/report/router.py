@@ -40,7 +40,7 @@ class ReportQuery(BaseModel):
     language: Language = Field(default="en", description="Of all but names, codes and what people wrote")
 
 
-def _reports(
+async def _reports(
     request: Request, goals: Goals, work: Work, session: SessionDep, audit: AuditDep, library: LibraryDep
 ) -> Reports:
     for scope in SCOPES:

@@ -22,7 +22,7 @@ Reader = Annotated[Principal, Depends(require("research:read"))]
 _PROTECTIONS: Final = Protections()
 
 
-def _research(request: Request, principal: Reader, session: SessionDep, audit: AuditDep) -> service.Research:
+async def _research(request: Request, principal: Reader, session: SessionDep, audit: AuditDep) -> service.Research:
     return service.Research(
         ResearchRepository(session, principal.organisation_id),
         audit,

@@ -226,7 +226,7 @@ def responses_of(
     return service.Responses(repository, audit, library, request.app.state.keys)
 
 
-def _responses(
+async def _responses(
     request: Request, principal: Reader, session: SessionDep, audit: AuditDep, library: LibraryDep
 ) -> service.Responses:
     return responses_of(request, principal, session, audit, library)

@@ -26,7 +26,7 @@ SCOPE: Final = "progress:read"
 Reader = Annotated[Principal, Depends(require("care:read"))]
 
 
-def _work(principal: Reader, session: SessionDep, audit: AuditDep, library: LibraryDep) -> WorkBesideOutcome:
+async def _work(principal: Reader, session: SessionDep, audit: AuditDep, library: LibraryDep) -> WorkBesideOutcome:
     principal.allow(SCOPE)
     return WorkBesideOutcome(AssignmentRepository(session, principal.organisation_id), library, Steps(audit, session))
 
