@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
@@ -24,6 +24,34 @@ class Seen(NamedTuple):
     joined_on: date | None
     given: bool | None
     stated_on: date | None
+
+
+_OPEN_OF: Final = sa.text("""
+with own as (
+  select distinct e.client_id from episode e
+  where e.organisation_id = :organisation and e.clinician = :clinician and e.ended_on is null
+), theirs as (
+  select distinct m.couple_id from own join couple_member m
+  on m.organisation_id = :organisation and m.client_id = own.client_id and m.left_on is null
+  where cast(:after as uuid) is null or m.couple_id > cast(:after as uuid)
+), seen as (
+  select m.couple_id, m.client_id, m.joined_on, said.given, said.stated_on,
+    m.client_id in (select client_id from own) as own
+  from theirs join couple_member m
+  on m.organisation_id = :organisation and m.couple_id = theirs.couple_id and m.left_on is null
+  left join lateral (
+    select c.given, c.stated_on from couple_consent c
+    where c.organisation_id = m.organisation_id and c.member_id = m.id order by c.version desc limit 1
+  ) said on true
+), opened as (
+  select couple_id from seen group by couple_id
+  having count(*) >= 2 and bool_and(coalesce(given, false)) and bool_and(own)
+  order by couple_id limit :limit
+)
+select c.id, c.created_at, s.client_id, s.joined_on, s.given, s.stated_on
+from opened join couple c on c.organisation_id = :organisation and c.id = opened.couple_id
+join seen s on s.couple_id = c.id order by c.id, s.client_id
+""")
 
 
 class CoupleRepository:
@@ -80,6 +108,18 @@ class CoupleRepository:
         )
         connection = await self.session.connection()
         return [Seen(*row) for row in (await connection.execute(query)).all()]
+
+    async def open_of(self, clinician: str, after: uuid.UUID | None, limit: int) -> dict[uuid.UUID, list[Seen]]:
+        """Couples of which everybody who has not left consents, and has an open episode of this clinician.
+
+        By id, in the order of ids, with those who are in it. One statement, for the reason of :meth:`seen`.
+        """
+        connection = await self.session.connection()
+        values = {"organisation": self.organisation_id, "clinician": clinician, "after": after, "limit": limit}
+        found: dict[uuid.UUID, list[Seen]] = {}
+        for couple_id, *row in (await connection.execute(_OPEN_OF, values)).all():
+            found.setdefault(couple_id, []).append(Seen(*row))
+        return found
 
     async def membership(
         self, client_id: uuid.UUID, membership_id: uuid.UUID, *, lock: bool = False

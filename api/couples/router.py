@@ -61,6 +61,20 @@ async def make(body: schemas.CoupleCreate, couples: ForWriters, response: Respon
     return made
 
 
+@router.get(COUPLES, operation_id="listCouples", responses=problems(RequestInvalid) | {200: LISTED[200]})
+async def listed(
+    couples: ForReaders, response: Response, limit: Limit = DEFAULT_PAGE, cursor: Cursor = None
+) -> schemas.CouplePage:
+    """Couples whose joint view is open, and whose members all have an open episode of the caller as clinician.
+
+    The caller is the clinician whose id is the token's subject: there is no asking for another's.
+    """
+    items, more = await couples.listed(cursor, limit)
+    if more is not None:
+        response.headers.update(next_link(COUPLES, {"limit": limit}, more))
+    return schemas.CouplePage(items=items, next=more)
+
+
 @router.get(COUPLE, operation_id="readCouple", responses=problems(NotFound, JointViewClosed, RequestInvalid))
 async def joint_view(couple_id: uuid.UUID, couples: ForReaders) -> schemas.JointView:
     """The joint view: who is in the couple. Open only while everybody in it consents."""

@@ -119,3 +119,10 @@ class JointView(BaseModel):
     id: uuid.UUID
     created_at: datetime
     members: list[JointMember]
+
+
+class CouplePage(BaseModel):
+    """Couples whose joint view is open, in the order of their ids, which is that in which they were made."""
+
+    items: list[JointView]
+    next: str | None = Field(description="Cursor of the next page; null on the last")

@@ -10,13 +10,14 @@ same reason a couple may be made twice: a refusal would confirm a guess.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
 from api.couples import schemas
 from api.couples.problems import JointViewClosed
-from api.couples.repository import CoupleRepository
+from api.couples.repository import CoupleRepository, Seen
 from api.couples.tables import ConsentRow, CoupleRow, MembershipRow
 from api.ids import new_id
 from api.paging import decode_cursor, encode_cursor
@@ -99,15 +100,27 @@ class Couples:
         rows = await self.repository.seen(couple_id)
         if not rows:
             raise await self.steps.unknown(action, "couple", couple_id, UNKNOWN)
-        members = [
-            schemas.JointMember(client_id=row.client_id, joined_on=row.joined_on, consent_stated_on=row.stated_on)
-            for row in rows
-            if row.given and row.client_id and row.joined_on and row.stated_on
-        ]
-        if len(members) < max(len(rows), 2):
+        view = _view(couple_id, rows)
+        if len(view.members) < max(len(rows), 2):
             await self.steps.audit.refused(action, "couple", couple_id, "closed")
             raise JointViewClosed
-        return schemas.JointView(id=couple_id, created_at=rows[0].created_at, members=members)
+        return view
+
+    async def listed(self, cursor: str | None, limit: int) -> tuple[list[schemas.JointView], str | None]:
+        """A page of the couples whose joint view is open and of whom everybody is the caller's own client.
+
+        So whoever treats one of the two only is not led to the other. The caller is the clinician whose id is the
+        token's subject; who is nobody's clinician gets none. Each couple on the page has an event of its own.
+        """
+        after = None if cursor is None else decode_cursor(cursor)[1]
+        found = await self.repository.open_of(self.steps.audit.principal.subject, after, limit + 1)
+        views = [_view(couple_id, rows) for couple_id, rows in found.items()][:limit]
+        for view in views:
+            self.steps.done("list", "couple", view.id)
+        if not views:
+            self.steps.done("list", "couple", None)
+        more = encode_cursor(views[-1].created_at, views[-1].id) if len(found) > limit else None
+        return views, more
 
     async def membership(self, client_id: uuid.UUID, membership_id: uuid.UUID) -> schemas.MembershipRead:
         """A client's own part in a couple; :class:`NotFound` where there is none."""
@@ -212,6 +225,16 @@ class Couples:
             recorded_at=datetime.now(UTC),
             recorded_by=self.steps.audit.principal.subject,
         )
+
+
+def _view(couple_id: uuid.UUID, rows: Sequence[Seen]) -> schemas.JointView:
+    """The couple with those who consent."""
+    members = [
+        schemas.JointMember(client_id=row.client_id, joined_on=row.joined_on, consent_stated_on=row.stated_on)
+        for row in rows
+        if row.given and row.client_id and row.joined_on and row.stated_on
+    ]
+    return schemas.JointView(id=couple_id, created_at=rows[0].created_at, members=members)
 
 
 def _next_version(row: MembershipRow) -> None:

@@ -49,17 +49,19 @@ def own_path(given: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A place in the navigation, shown to who has the scope."""
+    """A place in the navigation, shown to who has the scope, and the role where it is of one role only."""
 
     path: str
     words: str
     scope: str
+    role: str | None = None
 
 
 NAVIGATION: Final = (
     Entry("/app/caseload", "Caseload", "clients:read"),
     Entry("/app/alerts", "Alerts", "alerts:read"),
     Entry("/app/due", "Due", "care:read"),
+    Entry("/app/couples", "Couples", "care:read", "clinician"),
 )
 
 
@@ -83,7 +85,8 @@ class Visit:
     @property
     def navigation(self) -> list[Entry]:
         """Where they may go."""
-        return [entry for entry in NAVIGATION if entry.scope in self.principal.scopes]
+        own = self.principal
+        return [one for one in NAVIGATION if one.scope in own.scopes and one.role in (None, own.role)]
 
 
 def sessions_of(request: Request) -> Sessions:

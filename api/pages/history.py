@@ -40,6 +40,11 @@ async def history(
         if item["superseded"] is not None:
             item["superseded"]["why"] = meaning("correction", item["superseded"]["reason_code"])
     names = await library.names(visit.principal.organisation_id, {item["instrument"] for item in items})
+    own = visit.principal.organisation_id
+    scales = {}
+    for code, version in {(item["instrument"], item["version"]) for item in items}:
+        instrument = await library.get(own, code, version)
+        scales[code, version] = {scale.id: scale.name for scale in instrument.scales}
     return page(
         "history.html",
         visit=visit,
@@ -47,6 +52,7 @@ async def history(
         called=called(about.id, about.external_id),
         items=items,
         instruments=names,
+        scales=scales,
         more=more,
         cursor=cursor,
     )

@@ -12,6 +12,7 @@ from api.pages import (
     caseload,
     client,
     couple,
+    couples,
     due,
     enter,
     explain,
@@ -39,6 +40,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     recorded.router,
     amend.router,
     void.router,
+    couples.router,
     couple.router,
     goal_set.router,  # before the page of one goal, whose id could be anything
     goals.router,

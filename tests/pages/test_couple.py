@@ -124,6 +124,39 @@ async def test_others_do_not_see_a_couple(pages: FastAPI, two: Two) -> None:
         assert (await client.get(two.path)).status_code == 403
 
 
+async def test_open_views_are_listed_for_the_clinician_of_both(
+    pages: FastAPI, two: Two, superuser: asyncpg.Connection
+) -> None:
+    own = await make_couple(await make_clinic(pages, number="A-20"), number="B-21")
+    async with own.clinic.signed_in() as client, own.clinic.signed_in("clinician:c-2") as other:
+        empty = await client.get("/app/couples")
+        holds_together(empty)
+        assert own.id not in empty.text, "the partner has no clinician"
+        api = Api(own.clinic.app, own.clinic.slug)
+        episode = {"started_on": "2026-01-05", "format": "couple", "clinician": "c-1"}
+        await api.post(f"/v1/clients/{own.partner_id}/episodes", episode)
+        await api.client.aclose()
+        request_id = uuid.uuid4().hex
+        answer = await client.get("/app/couples", headers={"X-Request-Id": request_id})
+        page = holds_together(answer)
+        assert "A-20 and B-21" in answer.text or "B-21 and A-20" in answer.text
+        assert [given["href"] for given in page.named("a") if own.id in str(given["href"])] == [own.path]
+        assert two.id not in answer.text, "of another organisation"
+        assert own.id not in (await other.get("/app/couples")).text, "of another clinician"
+        for path in (own.clinic.paths["client"], f"/app/clients/{own.partner_id}", "/app/caseload"):
+            assert own.id not in (await client.get(path)).text, "a page of one tells nothing of the couple"
+        await own.say(own.partner_id, False)
+        assert "B-21" not in (await client.get("/app/couples")).text
+    async with own.clinic.signed_in("researcher:r-1") as client:
+        assert (await client.get("/app/couples")).status_code == 403
+    async with own.clinic.signed_in("admin:a-1") as client:
+        assert "/app/couples" not in (await client.get("/app/due")).text
+    events = await superuser.fetch(
+        "select * from audit_event where request_id = $1 and resource = 'couple'", request_id
+    )
+    assert [(event["action"], str(event["resource_id"])) for event in events] == [("list", own.id)]
+
+
 async def test_a_partners_number_is_never_markup(pages: FastAPI) -> None:
     two = await make_couple(await make_clinic(pages, number=NASTY), number=f"B {NASTY}")
     async with two.clinic.signed_in() as client:

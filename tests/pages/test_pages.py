@@ -111,7 +111,11 @@ def test_every_page_is_walked() -> None:
         "/app/clients/{client_id}/work/{assignment_id}", "/app/responses/{response_id}/amend",
         "/app/responses/{response_id}/void", "/app/clients/{client_id}/goals/new", "/app/clients/{client_id}/work/new",
     }  # fmt: skip
-    couples = {"/app/couples/{couple_id}", "/app/couples/{couple_id}/chart.png"}  # tests/pages/test_couple.py
+    couples = {
+        "/app/couples",
+        "/app/couples/{couple_id}",
+        "/app/couples/{couple_id}/chart.png",
+    }  # tests/pages/test_couple.py
     assert declared == walked | elsewhere | couples
     assert len(walked) == len(PAGES)
 
