@@ -6,6 +6,9 @@ import pytest
 from api.settings import Settings
 from tests.audit.trail import Sealed
 from tests.conftest import Tenant, Urls
+from tests.platform.conftest import inside
+
+__all__ = ["inside", "trail"]
 
 
 @pytest.fixture

@@ -13,16 +13,36 @@ from typing import Any
 import pytest
 
 from tests.audit.trail import Sealed, ago
+from tests.cli.command import Outcome
 from tests.conftest import MASTER_KEY, Tenant
+from tests.platform.inside import Inside
 from tests.platform.test_serve import COMMAND
 
 
-def verify(trail: Sealed, folder: Path, *arguments: str, key: str = MASTER_KEY) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FATHOMLINE_")}
-    environment |= {"DATABASE_URL": trail.urls.service, "FATHOMLINE_MASTER_KEY": key}
-    return subprocess.run(
-        [*COMMAND, "verify", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+class Verify:
+    """The command under a master key, on the database of the trail."""
+
+    def __init__(self, trail: Sealed, folder: Path, inside: Inside) -> None:
+        self._trail, self._folder, self._inside = trail, folder, inside
+
+    def environment(self, key: str = MASTER_KEY) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("FATHOMLINE_")}
+        return kept | {"DATABASE_URL": self._trail.urls.service, "FATHOMLINE_MASTER_KEY": key}
+
+    async def __call__(self, *arguments: str, key: str = MASTER_KEY) -> Outcome:
+        return await self._inside.beside(self.environment(key), self._folder, "verify", *arguments)
+
+    def apart(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """In a process of its own."""
+        command = [*COMMAND, "verify", *arguments]
+        return subprocess.run(
+            command, cwd=self._folder, env=self.environment(), capture_output=True, text=True, check=False
+        )
+
+
+@pytest.fixture
+def verify(trail: Sealed, tmp_path: Path, inside: Inside) -> Verify:
+    return Verify(trail, tmp_path, inside)
 
 
 @pytest.fixture
@@ -31,21 +51,21 @@ def own(tenant: Tenant) -> tuple[str, str]:
     return ("--organisation", tenant.slug)
 
 
-def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(done.stdout)
+def document(done: Outcome) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(done.out)
     return found
 
 
-async def test_an_intact_trail(trail: Sealed, tenant: Tenant, tmp_path: Path, own: tuple[str, str]) -> None:
+async def test_an_intact_trail(trail: Sealed, tenant: Tenant, own: tuple[str, str], verify: Verify) -> None:
     await trail.write(3)
     await trail.seal()
     await trail.write(2, at=ago(hours=0.05))
-    done = verify(trail, tmp_path, *own)
-    assert (done.returncode, done.stderr) == (0, "")
-    first, second = done.stdout.splitlines()
+    apart = verify.apart(*own)
+    assert (apart.returncode, apart.stderr) == (0, "")
+    first, second = apart.stdout.splitlines()
     assert first == f"audit: {tenant.slug}: 3 events sealed, intact"
     assert re.fullmatch(r"audit:   not sealed yet: 2, the oldest for 3\.\d min", second), second
-    told = document(verify(trail, tmp_path, "audit", *own, "--json"))
+    told = document(await verify("audit", *own, "--json"))
     assert told["sound"] is True
     (found,) = told["checks"]["audit"]
     assert (found["organisation"], found["intact"], found["sealed"], found["unsealed"]) == (tenant.slug, True, 3, 2)
@@ -54,18 +74,18 @@ async def test_an_intact_trail(trail: Sealed, tenant: Tenant, tmp_path: Path, ow
 
 
 async def test_what_was_done_is_named_and_is_the_exit_status(
-    trail: Sealed, tenant: Tenant, tmp_path: Path, own: tuple[str, str]
+    trail: Sealed, tenant: Tenant, own: tuple[str, str], verify: Verify
 ) -> None:
     ids = await trail.write(5)
     await trail.seal()
     await trail.tamper(f"delete from audit_event where id = '{ids[2]}'")  # noqa: S608  - an id that was made here
-    done = verify(trail, tmp_path, *own)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.splitlines() == [
+    done = await verify(*own)
+    assert (done.status, done.err) == (1, "")
+    assert done.out.splitlines() == [
         f"audit: {tenant.slug}: 5 events sealed, NOT INTACT",
         f"audit:   event-removed at 3, event {ids[2]}: The event that was sealed here is gone.",
     ]
-    told = document(verify(trail, tmp_path, *own, "--json"))
+    told = document(await verify(*own, "--json"))
     assert told["sound"] is False
     assert told["checks"]["audit"][0]["faults"] == [
         {
@@ -78,28 +98,28 @@ async def test_what_was_done_is_named_and_is_the_exit_status(
 
 
 async def test_heads_that_are_kept_find_a_chain_that_was_cut(
-    trail: Sealed, tmp_path: Path, own: tuple[str, str]
+    trail: Sealed, tmp_path: Path, own: tuple[str, str], verify: Verify
 ) -> None:
     await trail.write(4)
     await trail.seal()
-    assert verify(trail, tmp_path, *own, "--save-heads", "heads.ndjson").returncode == 0
+    assert (await verify(*own, "--save-heads", "heads.ndjson")).status == 0
     kept = json.loads((tmp_path / "heads.ndjson").read_text())
     assert kept["head"]["sequence"] == 4
-    assert verify(trail, tmp_path, *own, "--head", "heads.ndjson").returncode == 0
+    assert (await verify(*own, "--head", "heads.ndjson")).status == 0
     await trail.tamper("delete from audit_head", "delete from audit_seal where sequence > 2", "delete from audit_event")
-    done = verify(trail, tmp_path, *own, "--head", "heads.ndjson")
-    assert done.returncode == 1
-    assert "chain-truncated at 4" in done.stdout
+    done = await verify(*own, "--head", "heads.ndjson")
+    assert done.status == 1
+    assert "chain-truncated at 4" in done.out
 
 
 async def test_another_master_key_is_not_taken_for_tampering_with_events(
-    trail: Sealed, tmp_path: Path, own: tuple[str, str]
+    trail: Sealed, own: tuple[str, str], verify: Verify
 ) -> None:
     await trail.write()
     await trail.seal()
-    done = verify(trail, tmp_path, *own, key=secrets.token_hex(32))
-    assert done.returncode == 1
-    assert [line.split()[1] for line in done.stdout.splitlines()[1:]] == ["head-foreign"]
+    done = await verify(*own, key=secrets.token_hex(32))
+    assert done.status == 1
+    assert [line.split()[1] for line in done.out.splitlines()[1:]] == ["head-foreign"]
 
 
 @pytest.mark.parametrize(
@@ -113,29 +133,29 @@ async def test_another_master_key_is_not_taken_for_tampering_with_events(
     ],
 )
 async def test_what_it_cannot_work_with_is_told_in_one_line(
-    trail: Sealed, tmp_path: Path, arguments: tuple[str, ...], because: str
+    tmp_path: Path, arguments: tuple[str, ...], because: str, verify: Verify
 ) -> None:
     (tmp_path / "broken.json").write_text('{"head": {"sequence": "x"}}\n')
     (tmp_path / "other.json").write_text("[" * 100_000)
-    done = verify(trail, tmp_path, *arguments)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert because in done.stderr or "other.json has a line that is no signed head" in done.stderr
+    done = await verify(*arguments)
+    assert (done.status, done.out, done.err.count("\n")) == (2, "", 1)
+    assert because in done.err or "other.json has a line that is no signed head" in done.err
 
 
 async def test_a_head_of_another_organisation_is_not_overlooked(
-    trail: Sealed, other_tenant: Tenant, tmp_path: Path, own: tuple[str, str]
+    trail: Sealed, other_tenant: Tenant, own: tuple[str, str], verify: Verify
 ) -> None:
     await trail.write()
     await trail.seal()
-    verify(trail, tmp_path, *own, "--save-heads", "heads.ndjson")
-    done = verify(trail, tmp_path, "--organisation", other_tenant.slug, "--head", "heads.ndjson")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert str(trail.organisation_id) in done.stderr
+    await verify(*own, "--save-heads", "heads.ndjson")
+    done = await verify("--organisation", other_tenant.slug, "--head", "heads.ndjson")
+    assert (done.status, done.out) == (2, "")
+    assert str(trail.organisation_id) in done.err
 
 
-async def test_all_organisations_are_verified_unless_some_are_named(trail: Sealed, tmp_path: Path) -> None:
+async def test_all_organisations_are_verified_unless_some_are_named(trail: Sealed, verify: Verify) -> None:
     await trail.write()
     await trail.seal()
-    told = document(verify(trail, tmp_path, "--json"))
+    told = document(await verify("--json"))
     ids = {one["organisation_id"] for one in told["checks"]["audit"]}
     assert ids == {str(row[0]) for row in await trail.superuser.fetch("select organisation_id from organisation")}

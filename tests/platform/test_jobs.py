@@ -28,7 +28,8 @@ from api.settings import Settings
 from tests.conftest import Urls
 from tests.factories import make_client, make_recording
 from tests.platform.embedding import ROOT, nothing_left
-from tests.platform.test_serve import COMMAND, environment, run
+from tests.platform.inside import Inside, environment
+from tests.platform.test_serve import COMMAND
 
 AGES = {"new": 0.0, "nearly": 29.9, "old": 30.1, "ancient": 900.0}
 """Days since each key of an organisation was used first."""
@@ -337,14 +338,14 @@ async def test_a_worker_that_loses_its_database_ends_and_says_so(tmp_path: Path,
     assert "Traceback" not in rest
 
 
-def test_a_worker_tells_what_it_cannot_work_on_in_one_line(tmp_path: Path, database: Urls) -> None:
+def test_a_worker_tells_what_it_cannot_work_on_in_one_line(tmp_path: Path, database: Urls, inside: Inside) -> None:
     word = "hunter2"
     for url, because in (
         (f"postgresql://o:{word}@127.0.0.1:9/x", "cannot connect to the database of DATABASE_URL"),
         (database.owner, "owns table"),
         (f"{database.service.replace('fathomline_service@', 'nobody-' + uuid.uuid4().hex + '@')}", "cannot connect"),
     ):
-        done = run(tmp_path, "worker", DATABASE_URL=url)
-        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-        assert because in done.stderr
-        assert word not in done.stderr
+        done = inside(tmp_path, "worker", DATABASE_URL=url)
+        assert (done.status, done.out, done.err.count("\n")) == (2, "", 1)
+        assert because in done.err
+        assert word not in done.err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -14,16 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import MASTER_KEY, Urls
+from tests.conftest import Urls
 from tests.platform.embedding import ROOT, keepers, nothing_left, wait_until
+from tests.platform.inside import Inside, environment
 
 COMMAND = [sys.executable, "-c", "from api.cli import main; main()"]
-
-
-def environment(data: Path, **more: str) -> dict[str, str]:
-    """Nothing of this process's own settings."""
-    kept = {name: value for name, value in os.environ.items() if not re.match("FATHOMLINE_|DATABASE_", name)}
-    return kept | {"FATHOMLINE_DATA": str(data), "FATHOMLINE_MASTER_KEY": MASTER_KEY} | more
 
 
 def run(data: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -48,7 +42,7 @@ def test_it_serves_on_the_embedded_database_and_takes_it_along(tmp_path: Path) -
         deadline = time.monotonic() + 60
         while True:
             try:
-                answer = httpx.get(f"http://127.0.0.1:{port}/health/ready")
+                answer = _ready(port)
                 break
             except httpx.TransportError:
                 assert time.monotonic() < deadline
@@ -69,7 +63,7 @@ def test_workers_leave_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     command = [*COMMAND, "serve", "--port", str(port), "--workers", "2"]
     served = subprocess.Popen(command, cwd=ROOT, env=environment(tmp_path))
     try:
-        wait_until(lambda: _answers(port), "ready")
+        wait_until(lambda: _answers(port), "ready", 90)
     finally:
         served.kill()
         served.wait(10)
@@ -80,20 +74,23 @@ def test_workers_leave_with_a_parent_that_was_killed(tmp_path: Path) -> None:
 
 def _answers(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200
+        return _ready(port).status_code == 200
     except httpx.TransportError:
         return False
 
 
-def test_a_taken_port_is_one_line_before_anything_starts(tmp_path: Path) -> None:
+def _ready(port: int) -> httpx.Response:
+    """Without the certificates, which take longer to read than to start half the service."""
+    return httpx.get(f"http://127.0.0.1:{port}/health/ready", verify=False)  # noqa: S501 - there is no TLS
+
+
+def test_a_taken_port_is_one_line_before_anything_starts(tmp_path: Path, inside: Inside) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = run(tmp_path, "serve", "--port", str(taken.getsockname()[1]))
-    assert done.returncode == 2
-    assert re.fullmatch(
-        r"fathomline: port \d+ on 127.0.0.1 is taken; choose another with --port or PORT=\n", done.stderr
-    )
+        done = inside(tmp_path, "serve", "--port", str(taken.getsockname()[1]))
+    assert done.status == 2
+    assert re.fullmatch(r"fathomline: port \d+ on 127.0.0.1 is taken; choose another with --port or PORT=\n", done.err)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,47 +109,47 @@ def test_without_a_master_key_it_does_not_start(tmp_path: Path) -> None:
     ],
     ids=["issuers", "other database", "no url"],
 )
-def test_a_setting_that_cannot_be_read_is_told_in_one_line(tmp_path: Path, wrong: dict[str, str], told: str) -> None:
-    done = run(tmp_path, "serve", "--port", "0", **wrong)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert re.search(told, done.stderr)
-    assert "sesame" not in done.stdout + done.stderr
+def test_a_setting_that_cannot_be_read_is_told_in_one_line(
+    tmp_path: Path, wrong: dict[str, str], told: str, inside: Inside
+) -> None:
+    done = inside(tmp_path, "serve", "--port", "0", **wrong)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert re.search(told, done.err)
+    assert "sesame" not in done.out + done.err
 
 
-def test_a_data_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_data_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, inside: Inside) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    given = environment(tmp_path / "file" / "data", FATHOMLINE_GENERATE_MASTER_KEY="true")
-    del given["FATHOMLINE_MASTER_KEY"]
-    done = subprocess.run(
-        [*COMMAND, "serve", "--port", "0"], cwd=ROOT, env=given, capture_output=True, text=True, timeout=90
-    )
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "cannot make a master key in" in done.stderr
+    given = {"FATHOMLINE_GENERATE_MASTER_KEY": "true"}
+    done = inside(tmp_path / "file" / "data", "serve", "--port", "0", without=("FATHOMLINE_MASTER_KEY",), **given)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "cannot make a master key in" in done.err
 
 
-def test_it_does_not_serve_as_the_owner(tmp_path: Path, database: Urls) -> None:
-    done = run(tmp_path, "serve", "--port", "0", DATABASE_URL=database.owner)
-    assert done.returncode == 3
-    assert "owns table" in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+def test_it_does_not_serve_as_the_owner(tmp_path: Path, database: Urls, inside: Inside) -> None:
+    done = inside(tmp_path, "serve", "--port", "0", DATABASE_URL=database.owner)
+    assert done.status == 3
+    assert "owns table" in done.out + done.err
+    assert "Traceback" not in done.out + done.err
 
 
-def test_migrate_goes_up_and_back_and_says_so(tmp_path: Path, fresh_database: Urls) -> None:
+def test_migrate_goes_up_and_back_and_says_so(tmp_path: Path, fresh_database: Urls, inside: Inside) -> None:
     roles = {"DATABASE_URL": fresh_database.service, "DATABASE_OWNER_URL": fresh_database.owner}
-    said = [run(tmp_path, "migrate", *arguments, **roles).stdout for arguments in (["--back", "base"], [], [])]
+    said = [inside(tmp_path, "migrate", *arguments, **roles).out for arguments in (["--back", "base"], [])]
+    said.append(run(tmp_path, "migrate", **roles).stdout)
     assert said[0] == "the database is back at revision base\n"
     assert re.fullmatch(r"the database was empty, and is at \w+\n", said[1])
     assert re.fullmatch(r"the database was at revision (\w+), and is at \1\n", said[2])
 
 
-def test_migrate_tells_faults_in_one_line(tmp_path: Path, database: Urls) -> None:
+def test_migrate_tells_faults_in_one_line(tmp_path: Path, database: Urls, inside: Inside) -> None:
     for more, because in (
         ({"DATABASE_URL": database.service}, "DATABASE_OWNER_URL is not"),
         ({"DATABASE_OWNER_URL": "postgresql://o:hunter2@127.0.0.1:9/x"}, "cannot migrate"),
     ):
-        done = run(tmp_path, "migrate", **more)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert because in done.stderr
-        assert "hunter2" not in done.stderr
-    done = run(tmp_path, "migrate", "no-such-revision", DATABASE_OWNER_URL=database.owner)
-    assert (done.returncode, "no-such-revision" in done.stderr) == (2, True)
+        done = inside(tmp_path, "migrate", **more)
+        assert (done.status, done.err.count("\n")) == (2, 1)
+        assert because in done.err
+        assert "hunter2" not in done.err
+    done = inside(tmp_path, "migrate", "no-such-revision", DATABASE_OWNER_URL=database.owner)
+    assert (done.status, "no-such-revision" in done.err) == (2, True)

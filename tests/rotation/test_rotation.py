@@ -28,8 +28,10 @@ from api.security import crypto
 from api.settings import Settings
 from api.startup import StartupError, derived_keys
 from tests.api.people import web
+from tests.cli.command import Outcome
 from tests.conftest import MASTER_KEY, Urls
 from tests.factories import NOON
+from tests.platform.inside import Inside
 from tests.platform.test_serve import COMMAND
 
 NEW_KEY = bytes(range(60, 92)).hex()
@@ -251,22 +253,25 @@ def environment(clinic: Clinic, **settings: str) -> dict[str, str]:
     )
 
 
-async def test_the_commands(clinic: Clinic) -> None:
+async def test_the_commands(clinic: Clinic, inside: Inside) -> None:
+    async def here(*arguments: str, **settings: str) -> Outcome:
+        return await inside.beside(environment(clinic, **settings), clinic.data, *arguments)
+
     both = {"MASTER_KEY": NEW_KEY, "MASTER_KEY_PREVIOUS": MASTER_KEY}
-    wrong = await asyncio.to_thread(fathomline, clinic, "keys", "rotate", MASTER_KEY=NEW_KEY)
-    assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert "FATHOMLINE_MASTER_KEY_PREVIOUS" in wrong.stderr
+    wrong = await here("keys", "rotate", MASTER_KEY=NEW_KEY)
+    assert (wrong.status, wrong.out) == (2, "")
+    assert "FATHOMLINE_MASTER_KEY_PREVIOUS" in wrong.err
     done = await asyncio.to_thread(fathomline, clinic, "keys", "rotate", **both)
     assert done.returncode == 0, done.stderr
     assert f"moved {CLIENTS + 4:,} keys and secrets" in done.stdout
     assert "Nothing lies under the previous master key any more." in done.stdout
-    told = await asyncio.to_thread(fathomline, clinic, "keys", "status", "--json", MASTER_KEY=NEW_KEY)
-    assert told.returncode == 0, told.stderr
-    assert f'"present": {CLIENTS + 4}' in told.stdout
-    other = await asyncio.to_thread(fathomline, clinic, "keys", "status", MASTER_KEY=MASTER_KEY)
-    assert other.returncode == 1
-    assert f"under a master key that was not given: {CLIENTS + 4}" in other.stdout
-    assert NEW_KEY not in done.stdout + told.stdout + other.stdout
+    told = await here("keys", "status", "--json", MASTER_KEY=NEW_KEY)
+    assert told.status == 0, told.err
+    assert f'"present": {CLIENTS + 4}' in told.out
+    other = await here("keys", "status", MASTER_KEY=MASTER_KEY)
+    assert other.status == 1
+    assert f"under a master key that was not given: {CLIENTS + 4}" in other.out
+    assert NEW_KEY not in done.stdout + told.out + other.out
     assert crypto.derive(bytes.fromhex(NEW_KEY)).id.hex() in done.stdout
 
 
