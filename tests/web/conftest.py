@@ -12,8 +12,15 @@ from tests.web.probe import Probe
 from tests.web.service import Service, service_of
 
 
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> Probe:
+    """One for all tests: its routes are put together at the first request, and it keeps nothing of what is asked."""
+    return Probe(tmp_path_factory.mktemp("probe"))
+
+
 @pytest.fixture
-def probe(tmp_path: Path) -> Probe:
+def own_probe(tmp_path: Path) -> Probe:
+    """For tests that count, or change what the application holds."""
     return Probe(tmp_path)
 
 

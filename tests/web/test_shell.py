@@ -272,8 +272,8 @@ class TestLog:
 
 
 class TestMetrics:
-    async def test_counts_by_route(self, probe: Probe) -> None:
-        async with probe.client(**probe.bearer()) as client:
+    async def test_counts_by_route(self, own_probe: Probe) -> None:
+        async with own_probe.client(**own_probe.bearer()) as client:
             for _ in range(3):
                 await client.get(f"/v1/things/{uuid.uuid4()}")
             await client.get(f"/{SENTINEL}")
@@ -292,11 +292,11 @@ class TestMetrics:
         assert found["fathomline_requests_total", "other", "/v1/things", "405"].value == 1
         assert found["fathomline_requests_running", None, None, None].value == 1
 
-    async def test_invented_methods_leave_no_trace(self, probe: Probe) -> None:
-        async with probe.client() as client:
+    async def test_invented_methods_leave_no_trace(self, own_probe: Probe) -> None:
+        async with own_probe.client() as client:
             for at in range(50):
                 await client.request(f"M{at}", "/v1/things")
-        assert len(probe.app.state.metrics._children) == 0
+        assert len(own_probe.app.state.metrics._children) == 0
 
 
 class TestPages:
@@ -322,11 +322,11 @@ class TestPages:
         assert (await stranger.get("/problems/not-found")).text.startswith("# There is no such thing here")
 
 
-async def test_development_key_is_published_without_its_secret(probe: Probe) -> None:
-    async with probe.client() as client:
+async def test_development_key_is_published_without_its_secret(own_probe: Probe) -> None:
+    async with own_probe.client() as client:
         (key,) = (await client.get("/.well-known/jwks.json")).json()["keys"]
         assert sorted(key) == ["alg", "crv", "kid", "kty", "use", "x", "y"]
-        probe.app.state.development_issuer = None
+        own_probe.app.state.development_issuer = None
         assert (await client.get("/.well-known/jwks.json")).json() == {"keys": []}
 
 
