@@ -213,7 +213,8 @@ def test_mirrored(before: list[int], after: list[int]) -> None:
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.floats(0, 1), st.sampled_from([0.5, 0.8, 0.95, 0.999]))
-def test_the_limits_are_roots(m: int, n: int, value: float, confidence: float) -> None:
+def test_the_limits_are_roots(m: int, n: int, share: float, confidence: float) -> None:
+    value = round(share * 2 * m * n) / (2 * m * n)  # each of the m n pairs counts whole, half or not at all
     square, h = critical_value(1 - confidence) ** 2, (m + n) / 2 - 1
     for x in nap_interval(value, m, n, confidence=confidence):
         u = x * (1 - x)
