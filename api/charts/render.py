@@ -9,7 +9,8 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -21,8 +22,10 @@ MOST_KEPT: Final = 256
 """Pictures kept, an SVG of about 15 kB. They hold dates and scores, as the answers that they were sent in did."""
 MOST_BYTES: Final = 32 * 1024 * 1024
 """Of all that are kept."""
-MOST_WAITING: Final = 64
+MOST_WAITING: Final = 256
 """Pictures being drawn or waiting for it; further ones are refused at once."""
+MOST_WAITING_OF_ONE: Final = 64
+"""The same of one organisation, so that none fills the place."""
 LONGEST: Final = 20.0
 """Seconds for one picture; the first waits for the other process to start."""
 LARGEST: Final = 64 * 1024 * 1024
@@ -40,10 +43,19 @@ class DrawingFailed(RuntimeError):
     """The specification could not be drawn: a fault of the service."""
 
 
+@dataclass(slots=True)
+class _Line:
+    """Those of one organisation who wait: one of them at a time is among those whose turn it may be."""
+
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+
+
 class Renderer:
     """Draws one picture at a time. The other process starts with the first, and ends when this one does or is closed.
 
-    Pictures are kept by the hash of their specification.
+    Pictures are kept by the hash of their specification. Who asks is an organisation (``of``): each is drawn for in
+    turn, so nobody waits for more than one picture of another, however many that one asks for.
     """
 
     def __init__(
@@ -52,15 +64,17 @@ class Renderer:
         most_kept: int = MOST_KEPT,
         most_bytes: int = MOST_BYTES,
         most_waiting: int = MOST_WAITING,
+        most_waiting_of_one: int = MOST_WAITING_OF_ONE,
         longest: float = LONGEST,
         command: Sequence[str] = COMMAND,
     ) -> None:
-        self._most_kept, self._most_bytes, self._most_waiting = most_kept, most_bytes, most_waiting
+        self._most_kept, self._most_bytes = most_kept, most_bytes
+        self._most_waiting, self._most_waiting_of_one = most_waiting, most_waiting_of_one
         self._longest = longest
         self._command = tuple(command)
         self._kept: OrderedDict[bytes, str | bytes] = OrderedDict()
         self._size = 0
-        self._waiting = 0
+        self._lines: dict[Hashable, _Line] = {}
         self._turn = asyncio.Lock()
         self._process: Process | None = None
 
@@ -73,7 +87,7 @@ class Renderer:
         async with self._turn:
             await self._end()
 
-    async def svg(self, spec: dict[str, Any]) -> str:
+    async def svg(self, spec: dict[str, Any], *, of: Hashable = None) -> str:
         """The picture of a specification.
 
         Raises
@@ -83,41 +97,46 @@ class Renderer:
         DrawingFailed
             It is not a specification that can be drawn.
         """
-        return str(await self._picture({"form": "svg", "spec": spec}))
+        return str(await self._picture({"form": "svg", "spec": spec}, of))
 
-    async def png(self, spec: dict[str, Any], *, ppi: int = SCREEN) -> bytes:
+    async def png(self, spec: dict[str, Any], *, ppi: int = SCREEN, of: Hashable = None) -> bytes:
         """The same as pixels, ``ppi`` to the inch: at 72 as many as it was laid out in. Raises as above."""
-        return self._bytes(await self._picture({"form": "png", "spec": spec, "ppi": ppi}))
+        return self._bytes(await self._picture({"form": "png", "spec": spec, "ppi": ppi}, of))
 
-    async def pdf(self, spec: dict[str, Any]) -> bytes:
+    async def pdf(self, spec: dict[str, Any], *, of: Hashable = None) -> bytes:
         """The same on a page of its own size. Raises as above."""
-        return self._bytes(await self._picture({"form": "pdf", "spec": spec}))
+        return self._bytes(await self._picture({"form": "pdf", "spec": spec}, of))
 
     @staticmethod
     def _bytes(found: str | bytes) -> bytes:
         return found if isinstance(found, bytes) else found.encode()
 
-    async def _picture(self, task: dict[str, Any]) -> str | bytes:
+    async def _picture(self, task: dict[str, Any], of: Hashable) -> str | bytes:
         text = orjson.dumps(task)
         key = hashlib.sha256(text).digest()
         kept = self._kept.get(key)
         if kept is None:
-            if self._waiting >= self._most_waiting:
+            line = self._lines.get(of) or _Line()
+            taken = sum(one.waiting for one in self._lines.values())
+            if line.waiting >= self._most_waiting_of_one or taken >= self._most_waiting:
                 raise ServiceUnavailable("Too many pictures are waiting to be drawn.", retry_after=2)
-            self._waiting += 1
+            self._lines[of] = line
+            line.waiting += 1
             # Shielded: a caller that hangs up midway would leave an answer in the pipe, for the next to take as theirs.
-            return await asyncio.shield(asyncio.ensure_future(self._draw(key, text)))
+            return await asyncio.shield(asyncio.ensure_future(self._draw(key, text, of, line)))
         self._kept.move_to_end(key)
         return kept
 
-    async def _draw(self, key: bytes, text: bytes) -> str | bytes:
+    async def _draw(self, key: bytes, text: bytes, of: Hashable, line: _Line) -> str | bytes:
         try:
-            async with self._turn:
+            async with line.turn, self._turn:
                 if (kept := self._kept.get(key)) is not None:
                     return kept  # drawn for another request while this one waited
                 answer = await self._ask(text)
         finally:
-            self._waiting -= 1
+            line.waiting -= 1
+            if not line.waiting:
+                del self._lines[of]
         if "error" in answer:
             raise DrawingFailed(f"the picture could not be drawn: {answer['error']}")
         drawn = str(answer["text"]) if "text" in answer else base64.b64decode(answer["bytes"])

@@ -84,7 +84,7 @@ def pictures(
     )
     async def svg(request: Request, found: asked) -> Response:
         renderer: Renderer = request.app.state.renderer
-        return Response(await renderer.svg(found.spec), media_type=SVG)
+        return Response(await renderer.svg(found.spec, of=request.state.organisation_id), media_type=SVG)
 
     @router.get(
         path + ".png",
@@ -96,7 +96,7 @@ def pictures(
     )
     async def png(request: Request, found: asked) -> Response:
         renderer: Renderer = request.app.state.renderer
-        return Response(await renderer.png(found.spec, ppi=found.ppi), media_type=PNG)
+        return Response(await renderer.png(found.spec, ppi=found.ppi, of=request.state.organisation_id), media_type=PNG)
 
     @router.get(
         path + ".pdf",
@@ -108,7 +108,7 @@ def pictures(
     )
     async def pdf(request: Request, found: asked) -> Response:
         renderer: Renderer = request.app.state.renderer
-        return Response(await renderer.pdf(found.spec), media_type=PDF)
+        return Response(await renderer.pdf(found.spec, of=request.state.organisation_id), media_type=PDF)
 
 
 async def _series(

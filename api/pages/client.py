@@ -161,7 +161,8 @@ async def picture(
     ppi = fineness(query)
     spec = await series_spec(request, visit.principal, library, client_id, query)
     renderer: Renderer = request.app.state.renderer
-    return Response(await renderer.png(spec, ppi=ppi), media_type="image/png", headers=dict(HEADERS))
+    drawn = await renderer.png(spec, ppi=ppi, of=request.state.organisation_id)
+    return Response(drawn, media_type="image/png", headers=dict(HEADERS))
 
 
 @router.get(CLIENT + "/report.pdf")

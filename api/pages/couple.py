@@ -116,4 +116,5 @@ async def picture(
     ppi = fineness(query)
     spec = await couple_spec(progress, couple_id, query)
     renderer: Renderer = request.app.state.renderer
-    return Response(await renderer.png(spec, ppi=ppi), media_type="image/png", headers=dict(HEADERS))
+    drawn = await renderer.png(spec, ppi=ppi, of=request.state.organisation_id)
+    return Response(drawn, media_type="image/png", headers=dict(HEADERS))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from api.assignments.router import ForReaders as AssignmentsDep
 from api.assignments.schemas import AssignmentRead
 from api.charts.render import Renderer
-from api.charts.schemas import LookQuery
+from api.charts.schemas import LookQuery, fineness
 from api.charts.service import goals_spec
 from api.clients.codes import CODES
 from api.clients.router import ForReaders as ClientsDep
@@ -78,9 +78,11 @@ async def picture(
     request: Request, client_id: uuid.UUID, _: VisitDep, goals: ForReaders, query: Annotated[LookQuery, Query()]
 ) -> Response:
     """The picture of all goals, by number, as an image."""
+    ppi = fineness(query)
     spec = goals_spec(await goals.progress(client_id), query)
     renderer: Renderer = request.app.state.renderer
-    return Response(await renderer.png(spec, ppi=query.ppi), media_type="image/png", headers=dict(HEADERS))
+    drawn = await renderer.png(spec, ppi=ppi, of=request.state.organisation_id)
+    return Response(drawn, media_type="image/png", headers=dict(HEADERS))
 
 
 @router.get(GOAL)

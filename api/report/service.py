@@ -62,7 +62,7 @@ class Reports:
         renderer: Renderer = self.request.app.state.renderer
         for one in chosen[:MOST_SCALES]:
             expected = expected_of(one, references, care_of(found.episodes, None))
-            picture = await renderer.png(panel_chart(one, language=spoken), ppi=_PPI)
+            picture = await renderer.png(panel_chart(one, language=spoken), ppi=_PPI, of=principal.organisation_id)
             scales.append(Scale(one, expected.get("status"), expected, picture))
         alerts, more_alerts = await self.alerts.page(
             AlertFilters(client_id=client_id, status="open"), None, MOST_ROWS, of_client=True

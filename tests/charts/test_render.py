@@ -125,6 +125,31 @@ async def test_what_is_kept_is_bounded_by_its_size() -> None:
         assert await made.svg(spec(1.0)) is not first
 
 
+async def test_nobody_waits_for_all_that_another_asks_for(renderer: Renderer) -> None:
+    ended: list[str] = []
+
+    async def ask(of: str, value: float) -> None:
+        await renderer.svg(spec(value), of=of)
+        ended.append(of)
+
+    asked = [ask("busy", float(value)) for value in range(3, 10)]
+    await asyncio.gather(*asked, ask("other", 2.0))
+    assert ended.index("other") <= 1
+    assert not renderer._lines, "nothing is remembered of whom nothing is drawn for"
+
+
+async def test_one_alone_does_not_fill_the_place() -> None:
+    sleeper = (sys.executable, "-c", "import time; time.sleep(60)")
+    async with Renderer(command=sleeper, longest=0.3, most_waiting=4, most_waiting_of_one=2) as slow:
+        asked = [asyncio.ensure_future(slow.svg(spec(float(value)), of=value // 3)) for value in range(3, 12)]
+        refused = [asked[2], asked[5], *asked[6:]]
+        await asyncio.wait(refused)
+        assert not any(task.done() for task in asked if task not in refused)
+        for task in asked:
+            with pytest.raises(ServiceUnavailable):
+                await task
+
+
 async def test_too_many_at_once() -> None:
     sleeper = (sys.executable, "-c", "import time; time.sleep(60)")
     async with Renderer(command=sleeper, longest=1.0, most_waiting=3) as slow:
