@@ -324,4 +324,6 @@ def _normal(
     factor = 1.0 if interval == "normal" else hedges_correction(pairs.n - 1)
     estimate *= factor
     half = critical_value(1 - confidence) * math.sqrt(variances[interval](estimate))
+    if half == 0:  # everybody changed alike: limits without a distance would say that the effect is certain
+        return Effect(name, formula, pairs.n, estimate, None, None, None, confidence, factor)
     return Effect(name, formula, pairs.n, estimate, estimate - half, estimate + half, interval, confidence, factor)

@@ -34,7 +34,8 @@ class Alpha:
     """Cronbach's alpha of ``k`` items in ``n`` complete rows, with Feldt's interval; it can be negative.
 
     ``standardised`` is that of the items at equal spread, None where one does not vary. ``error`` is the standard error
-    of measurement, in points of the total: ``sd sqrt(1 - alpha)``.
+    of measurement, in points of the total: ``sd sqrt(1 - alpha)``; None of a negative alpha, by which the error would
+    be larger than the whole spread.
     """
 
     n: int
@@ -161,7 +162,7 @@ def cronbach_alpha(items: npt.ArrayLike, *, confidence: float = 0.95) -> Alpha:
     tail, df = (1 - confidence) / 2, (n - 1, (n - 1) * (k - 1))
     low, high = (1 - (1 - alpha) * float(special.fdtri(*df, p)) for p in (1 - tail, tail))
     sd = math.sqrt(total)
-    error = sd * math.sqrt(1 - alpha) if alpha <= 1 else None
+    error = sd * math.sqrt(1 - alpha) if 0 <= alpha <= 1 else None
     return Alpha(n, left_out, k, alpha, low, high, confidence, _standardised(given), sd, error)
 
 

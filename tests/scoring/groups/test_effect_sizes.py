@@ -238,3 +238,11 @@ def test_change_beyond_all_measure_is_refused() -> None:
 def test_limits_out_of_range_are_refused(df: float, confidence: float) -> None:
     with pytest.raises(ValueError, match="must be"):
         noncentrality_limits(1.0, df, confidence=confidence)
+
+
+def test_where_everybody_changed_alike_an_interval_without_width_is_none() -> None:
+    """The spread of the change is 0, so the normal interval of d_av would be from the estimate to the estimate."""
+    pairs = es.paired_moments([10.1, 14.3, 19.2], [7.1, 11.3, 16.2])
+    found = es.corrected(es.d_av_cumming(pairs), 2).towards("worse")
+    assert found.estimate == pytest.approx(3 / math.sqrt(np.var([10.1, 14.3, 19.2], ddof=1)) * 0.5641895835)
+    assert (found.low, found.high, found.interval, found.document()["interval_method"]) == (None, None, None, None)
