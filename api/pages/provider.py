@@ -156,10 +156,10 @@ class Provider:
         self._http = http
         self._clock = clock
         self._metadata: Metadata | None = None
-        self._fetched = self._tried = -FETCH_INTERVAL
+        self._fetched = 0.0
         self._keys: FetchedKeys | None = None
         self._keys_of: str | None = None
-        self._lock = asyncio.Lock()
+        self._asking: asyncio.Future[Metadata] | None = None
 
     @property
     def name(self) -> str:
@@ -179,16 +179,28 @@ class Provider:
         ProviderUnreachable
             It was never reached, or says of itself what cannot be used.
         """
-        async with self._lock:
-            if self._metadata is None or self._clock() - self._fetched > METADATA_AGE:
-                try:
-                    self._metadata = await self._discover()
-                    self._fetched = self._clock()
-                except ProviderUnreachable:
-                    if self._metadata is None:
-                        raise
-                    self._fetched = self._clock() - METADATA_AGE + FETCH_INTERVAL  # what is known holds meanwhile
+        if self._metadata is not None and self._clock() - self._fetched <= METADATA_AGE:
             return self._metadata
+        if self._asking is None:
+            self._asking = asyncio.ensure_future(self._renewed())
+            self._asking.add_done_callback(self._asked)
+        # all who wait share one question, however it ends; asked one after the other, the last would wait for them all
+        return await asyncio.shield(self._asking)
+
+    def _asked(self, asking: asyncio.Future[Metadata]) -> None:
+        self._asking = None
+        if not asking.cancelled():
+            asking.exception()  # seen, also where everybody who waited has hung up
+
+    async def _renewed(self) -> Metadata:
+        try:
+            self._metadata = await self._discover()
+            self._fetched = self._clock()
+        except ProviderUnreachable:
+            if self._metadata is None:
+                raise
+            self._fetched = self._clock() - METADATA_AGE + FETCH_INTERVAL  # what is known holds meanwhile
+        return self._metadata
 
     async def _discover(self) -> Metadata:
         status, found = await _ask(self._http, "GET", self.settings.issuer.rstrip("/") + DISCOVERY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 import uuid
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from api.pages.provider import Provider
+from api.pages.provider import Provider, ProviderUnreachable
 from api.pages.sessions import COOKIE
 from api.settings import SettingsError, SignInSettings
 from tests.pages.clinic import BASE, SENT_FROM_HERE, Clinic, browser, path_of, token_in
@@ -186,6 +187,30 @@ async def test_a_provider_that_cannot_be_reached_is_told(client: httpx.AsyncClie
     given = await started(client, liar)
     liar.down = True
     refused(await back(client, given), "It does not answer.", 503)
+
+
+async def test_all_who_wait_for_a_provider_ask_it_once() -> None:
+    silent, asked = asyncio.Event(), 0
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        await silent.wait()
+        raise httpx.ConnectError("nobody is there")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        provider = Provider(SIGN_IN, BASE, http)
+        waiting = [asyncio.ensure_future(provider.end_session_url()) for _ in range(20)]
+        await asyncio.sleep(0.01)
+        waiting[0].cancel()
+        silent.set()
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+        assert isinstance(told[0], asyncio.CancelledError)
+        assert told[1:] == [None] * 19
+        assert asked == 1
+        with pytest.raises(ProviderUnreachable):
+            await provider.metadata()
+        assert asked == 2
 
 
 @pytest.mark.parametrize(
