@@ -26,10 +26,19 @@ def spec(value: float) -> dict[str, Any]:
     return series_chart(fsfi(value))
 
 
-@pytest.fixture
-async def renderer() -> AsyncIterator[Renderer]:
+@pytest.fixture(scope="module")
+async def shared() -> AsyncIterator[Renderer]:
+    """Its process takes most of a second to start, and another takes its place where a test kills it."""
     async with Renderer(most_kept=2) as made:
         yield made
+
+
+@pytest.fixture
+def renderer(shared: Renderer) -> Renderer:
+    """One that keeps nothing as yet."""
+    shared._kept.clear()
+    shared._size = 0
+    return shared
 
 
 def process_of(renderer: Renderer) -> asyncio.subprocess.Process:
