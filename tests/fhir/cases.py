@@ -20,7 +20,9 @@ from instruments.loader import read_file
 from instruments.schema import Instrument, Item
 
 Answers = dict[str, int]
-EACH = 40
+EACH = 21
+"""Forms of each: every way of leaving gaps with every other way of answering, once."""
+MANY = 120
 INVENTED = (Path(__file__).parents[1] / "definitions_good", Path(__file__).parent / "definitions")
 
 
