@@ -30,8 +30,13 @@ def notes(
     say, number, figures = language.say, language.number, progress.figures
     reliable, cutoff = figures.reliable_change, figures.deciding
     if not isinstance(reliable, Unavailable) and progress.band is not None:
-        key = "note.band-regressed" if isinstance(reliable, RegressedChange) else "note.band"
-        yield say(key, points=language.points(reliable.threshold), basis=basis(reliable, language))
+        said = {"points": language.points(reliable.threshold), "basis": basis(reliable, language)}
+        if isinstance(reliable, RegressedChange):
+            yield say("note.band-regressed", **said)
+        elif progress.baseline is None or progress.baseline["answered_at"] == used[0]["answered_at"]:
+            yield say("note.band", **said)
+        else:
+            yield say("note.band-since", day=language.day(progress.baseline["answered_at"]), **said)
     if cutoff is not None:
         yield say(
             "note.cutoff",

@@ -18,7 +18,7 @@ from api.charts import style
 from api.charts.draw import svg
 from api.charts.series import NARROWEST, WIDEST, series_chart
 from api.charts.text import spread, ticks
-from scoring.progress import Progress, progress
+from scoring.progress import Baseline, Progress, progress
 from scoring.progress_words import summary
 from tests.scoring.test_progress import FSFI, PHQ_9, START, measured, series
 
@@ -176,6 +176,12 @@ class TestSpecification:
             found = progress(instruments.load("phq-9"), "total", series(20, 14, variant=variant))
             (said,) = [text for text in texts(series_chart(found)) if text.startswith("reliably better")]
             assert said.split()[2] == sign
+
+    def test_the_band_is_of_the_baseline_that_was_chosen(self) -> None:
+        given = series(20, 12, 13, variant="prorated")
+        for place, words in ((0, "from the start, within"), (1, "from the score on 19 Jan 2026, within")):
+            found = progress(PHQ_9, "total", given, baseline=Baseline(response_id=given[place].response_id))
+            assert any(f"Band: no reliable change {words}" in text for text in inside(series_chart(found)))
 
     def test_published_cutoff_is_named(self) -> None:
         (frame,) = layers(series_chart(CASES["no-parameters"]), opacity=0)
