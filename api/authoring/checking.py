@@ -32,6 +32,10 @@ MOST_FAULTS: Final = 200
 LONGEST_DETAIL: Final = 300
 _CASES: Final[TypeAdapter[tuple[GoldenCase, ...]]] = TypeAdapter(tuple[GoldenCase, ...])
 _SCALE: Final = re.compile(r"scale '([^']+)'")
+_ILLEGIBLE: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]"
+)
+"""Controls, marks that turn round what is printed after the text, and what is no character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ def check(given: Submission, published: Collection[int] = ()) -> Checked:
     over += [_fault(("golden", *one.place), "limit", one.message, one.remedy) for one in excesses(given.golden)]
     if over:
         return _with_lines(Checked(None, tuple(over[:MOST_FAULTS])), given.lines)
-    faults = list(_identity(given.definition, published))
+    faults = [*_identity(given.definition, published), *_illegible(given.definition)]
     instrument = None
     try:
         instrument = definition_from(given.definition)
@@ -120,6 +124,19 @@ def _identity(definition: Any, published: Collection[int]) -> Iterator[Fault]:
             yield _fault(("definition", "version"), "version-order", "is below 2147483648")
         elif published and version <= max(published) and version not in published:
             yield _fault(("definition", "version"), "version-order", f"is above {max(published)}, which is published")
+
+
+def _illegible(definition: Any) -> Iterator[Fault]:
+    """Texts that cannot be printed as they are, in pictures and reports."""
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [(("definition",), definition)]
+    while waiting:
+        path, here = waiting.pop()
+        if isinstance(here, dict):
+            waiting.extend(((*path, str(name)), inner) for name, inner in here.items())
+        elif isinstance(here, list):
+            waiting.extend(((*path, at), inner) for at, inner in enumerate(here))
+        elif isinstance(here, str) and _ILLEGIBLE.search(here):
+            yield _fault(path, "characters", "has no control characters, and no marks of direction")
 
 
 def _comparable(instrument: Instrument, published: Collection[int]) -> Iterator[Fault]:

@@ -26,6 +26,10 @@ VERSION: Final = "6.4"
 _ROOT: Final = re.compile(r"<svg\b[^>]*>")
 _SIZE: Final = re.compile(r'\b(width|height)="([\d.]+)"')
 _OPTIONS: Final[dict[str, Any]] = {"vl_version": VERSION, "allowed_base_urls": []}
+_UNDRAWABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""What XML has no place for. The drawing goes through it, and would end this process."""
+_SUSPECT: Final = re.compile(r"\\u00[01]|\\[bf]|[\ufffe\uffff]")
+"""The same in JSON, at a glance: it may find what is none."""
 
 
 def svg(spec: dict[str, Any]) -> str:
@@ -38,10 +42,9 @@ def svg(spec: dict[str, Any]) -> str:
     ValueError
         Not a specification that Vega-Lite can draw.
     """
-    text = orjson.dumps(spec)
-    fonts.register(text.decode())
-    drawn: str = vl_convert.vegalite_to_svg(text.decode(), **_OPTIONS)
-    name = f"chart-{hashlib.sha256(text).hexdigest()[:12]}"
+    spec, text = _ready(spec)
+    drawn: str = vl_convert.vegalite_to_svg(text, **_OPTIONS)
+    name = f"chart-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     title = " ".join(spec["title"]["text"])
     larger = _larger(spec)
     return _ROOT.sub(
@@ -57,8 +60,7 @@ def svg(spec: dict[str, Any]) -> str:
 
 def png(spec: dict[str, Any], ppi: int = 72) -> bytes:
     """The same as pixels, with title and description in it. ``ValueError`` as above."""
-    text = orjson.dumps(spec).decode()
-    fonts.register(text)
+    spec, text = _ready(spec)
     drawn: bytes = vl_convert.vegalite_to_png(text, scale=_larger(spec), ppi=ppi, **_OPTIONS)
     told = {"Title": " ".join(spec["title"]["text"]), "Description": spec["description"]}
     chunks = b"".join(_chunk(b"iTXt", f"{key}\0\0\0\0\0{value}".encode()) for key, value in told.items())
@@ -68,10 +70,27 @@ def png(spec: dict[str, Any], ppi: int = 72) -> bytes:
 
 def pdf(spec: dict[str, Any]) -> bytes:
     """The same on a page of its own size, with title and description in its properties. ``ValueError`` as above."""
-    text = orjson.dumps(spec).decode()
-    fonts.register(text)
+    spec, text = _ready(spec)
     drawn: bytes = vl_convert.vegalite_to_pdf(text, scale=_larger(spec), **_OPTIONS)
     return _told(drawn, " ".join(spec["title"]["text"]), spec["description"])
+
+
+def _ready(spec: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """A specification that can be drawn, also as text; the fonts that it needs are there."""
+    text = orjson.dumps(spec).decode()
+    if _SUSPECT.search(text):
+        spec = _drawable(spec)
+        text = orjson.dumps(spec).decode()
+    fonts.register(text)
+    return spec, text
+
+
+def _drawable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNDRAWABLE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {name: _drawable(inner) for name, inner in value.items()}
+    return [_drawable(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _larger(spec: dict[str, Any]) -> float:

@@ -32,7 +32,7 @@ from scoring.plan import plan_of
 from scoring.progress import progress
 from scoring.shortcut import source_of
 from tests.api.people import People
-from tests.authoring.definitions import lamp
+from tests.authoring.definitions import GOLDEN, lamp
 from tests.authoring.hostile import EDGES, MONSTERS, TEXTS, mutated
 from tests.authoring.test_lifecycle import PATH
 
@@ -100,6 +100,19 @@ def works(instrument: Instrument) -> None:
             json.dumps(progress(instrument, one.id, (), variant=variant).document(), allow_nan=False)
     json.loads(served(instrument))
     assert read_definition(to_yaml(instrument)).checksum == instrument.checksum
+
+
+@pytest.mark.parametrize("mark", ["\x01", "\x7f", "\x9b", "\u202e", "\u2066", "\ufffe"])
+def test_text_that_cannot_be_printed_as_it_is(mark: str) -> None:
+    words = f"Lamp{mark}light"
+    definition = lamp(name=words, items=[lamp()["items"][0] | {"topic": words}, *lamp()["items"][1:]])
+    found = check(Submission(definition, GOLDEN))
+    assert {(fault["pointer"], fault["code"]) for fault in found.faults} == {
+        ("/definition/name", "characters"),
+        ("/definition/items/0/topic", "characters"),
+    }
+    assert not found.publishable
+    assert check(Submission(lamp(name="אור \u200fשל מנורה\n🪔"), GOLDEN)).publishable
 
 
 @pytest.mark.parametrize("name", MONSTERS)

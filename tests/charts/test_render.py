@@ -100,6 +100,14 @@ async def test_what_cannot_be_drawn(renderer: Renderer) -> None:
     assert "<svg" in await renderer.svg(spec(1.0)), "it goes on with the next"
 
 
+async def test_characters_that_cannot_be_drawn_do_not_end_the_process(renderer: Renderer) -> None:
+    asked = spec(1.0)
+    asked["title"]["text"] = ["a\x01b\ufffec\\u0001"]
+    drawn = await renderer.svg(asked)
+    assert ">a\ufffdb\ufffdc\\u0001</title>" in drawn
+    assert process_of(renderer).returncode is None
+
+
 async def test_too_slow() -> None:
     sleeper = (sys.executable, "-c", "import time; time.sleep(60)")
     async with Renderer(command=sleeper, longest=0.2) as slow:
