@@ -169,10 +169,12 @@ class TestPublishedThreshold:
         assert isinstance(found, PublishedChange)
         assert found.threshold == 8
 
-    def test_one_as_wide_as_the_scale_warns(self) -> None:
-        found = figures(self.made(value=27), "total", "strict").reliable_change
-        assert isinstance(found, PublishedChange)
-        assert found.warnings == ("threshold-exceeds-scale",)
+    def test_one_wider_than_the_scale_warns(self) -> None:
+        """One as wide as the scale is reached from one end to the other: it has to be reached, not exceeded."""
+        for value, warnings in ((27, ()), (27.5, ("threshold-exceeds-scale",))):
+            found = figures(self.made(value=value), "total", "strict").reliable_change
+            assert isinstance(found, PublishedChange)
+            assert found.warnings == warnings
 
     def test_one_of_all_variants_is_listed_and_decides_nothing(self) -> None:
         found = figures(self.made(variants=None), "total", "strict").reliable_change
