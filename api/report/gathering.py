@@ -75,6 +75,19 @@ def _urgency(one: Progress) -> tuple[int, float, str]:
     return _WORST_FIRST.index(category), -newest.timestamp(), one.instrument.code
 
 
+def joined(alerts: Sequence[KeptAlert]) -> list[tuple[KeptAlert, str | None]]:
+    """Alerts with what they mean; those that one form raised by several scales that got worse are one."""
+    together: dict[tuple[uuid.UUID, str], list[tuple[KeptAlert, str]]] = {}
+    for alert in alerts:
+        scale, _, change = (alert.meaning or "").rpartition(": ")
+        key = (alert.response_id, change) if alert.kind == "worsening" and scale else (alert.id, "")
+        together.setdefault(key, []).append((alert, scale))
+    return [
+        (many[0][0], f"{', '.join(scale for _, scale in many)}: {change}" if change else many[0][0].meaning)
+        for (_, change), many in together.items()
+    ]
+
+
 def pursued(goals: Sequence[GoalRead]) -> list[tuple[int, GoalRead]]:
     """Goals that have not been dropped, by number."""
     return [(number, goal) for number, goal in enumerate(goals, 1) if goal.dropped_on is None]

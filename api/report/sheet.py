@@ -14,7 +14,7 @@ from fpdf.enums import XPos, YPos
 from api.charts.notes import basis, cutoff_known
 from api.clients.codes import CODES
 from api.exports import fonts
-from api.report.gathering import Contents, Scale
+from api.report.gathering import Contents, Scale, joined
 from scoring.phrases import Language
 from scoring.progress_words import expectation, headline, unchecked, verdict
 from scoring.reliable import Unavailable
@@ -24,8 +24,13 @@ MARGIN: Final = 15.0
 _BOTTOM: Final = 297.0 - 16.0
 _PICTURE: Final = (52.0, 24.0)
 """Width and height of a scale's picture, in millimetres."""
-_TEXT, _SMALL, _LINE = 9.5, 8.0, 4.4
+_GAP: Final = 4.0
+_TEXT, _NOTE, _SMALL, _LINE = 9.5, 9.0, 8.0, 4.4
 _INK, _GREY, _RULE = (25, 28, 31), (82, 88, 95), (200, 205, 210)
+_HEADING: Final = 2.5 + 5.6 + 1.5
+"""Millimetres that a heading takes."""
+_RECENT: Final = 8
+"""Pieces of work that have been decided: older ones are in the record."""
 _LONGEST: Final = 100
 """Characters of a text that somebody wrote; the rest of it is in the record."""
 _TURNING: Final = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
@@ -69,6 +74,7 @@ class _Report(FPDF):
         self.set_creator("Fathomline")
         self.viewer_preferences = ViewerPreferences(display_doc_title=True)
         self.set_margins(MARGIN, MARGIN)
+        self.c_margin = 0.0  # text begins where rules and pictures do
         self.set_auto_page_break(auto=False)
         self.alias_nb_pages("{pages}")
         fonts.add(self, [*texts, self._foot], folder)
@@ -79,7 +85,9 @@ class _Report(FPDF):
         self.set_y(-12)
         self._font(_SMALL, colour=_GREY)
         self.cell(self.epw - 30, 5, self._foot)
-        self.cell(30, 5, self.language.say("report.page", page=self.page_no(), pages="{pages}"))
+        page = self.language.say("report.page", page=self.page_no(), pages="{pages}")
+        self.set_x(self.w - MARGIN - self.get_string_width(page.replace("{pages}", "2")))
+        self.cell(0, 5, page)
 
     def fill(self) -> None:
         """All parts, in order of urgency."""
@@ -109,13 +117,12 @@ class _Report(FPDF):
         contents = self.contents
         if not contents.alerts:
             return
-        self._part("report.alerts")
         rows = []
-        for alert in contents.alerts:
+        for alert, meaning in joined(contents.alerts):
             said = self.language.say(
                 "report.alert",
                 severity=alert.severity,
-                meaning=alert.meaning or self.language.say("report.alert-unknown"),
+                meaning=meaning or self.language.say("report.alert-unknown"),
                 instrument=contents.names.get(alert.instrument, alert.instrument),
                 day=self.language.day(alert.raised_at),
             )
@@ -124,9 +131,10 @@ class _Report(FPDF):
 
     def _scales(self) -> None:
         say, contents = self.language.say, self.contents
-        self._part("report.scales", needed=32)
         if not contents.scales:
-            self._note(say("report.no-scales"))
+            self._only("report.scales", say("report.no-scales"))
+        else:
+            self._heading("report.scales", self._needed(contents.scales[0]))
         shown = 0
         for scale in contents.scales:
             if not self._scale(scale):
@@ -137,30 +145,40 @@ class _Report(FPDF):
         if contents.without_definition:
             self._note(say("report.no-definition", codes=", ".join(contents.without_definition)))
 
-    def _scale(self, scale: Scale) -> bool:
-        """The picture with what it says beside it; False where there is no room."""
+    def _told(self, scale: Scale) -> tuple[str, list[tuple[str, float, bool, tuple[int, int, int]]]]:
+        """What the picture says, and all that stands beside it: text, size, whether bold, colour."""
         language, one = self.language, scale.progress
-        width, height = _PICTURE
-        beside = self.epw - width - 4
         said = " ".join(filter(None, [verdict(one, language), expectation(scale.expected, language)]))
         unsure = unchecked(one, language)
         remark = language.say("memory", what=unsure) if unsure else ""
         name = f"{one.instrument.name}: {one.figures.scale.name}"
-        parts = [
+        return said, [
             (f"{scale.concerns} · {name}" if scale.concerns else name, _SMALL, False, _GREY),
             (headline(one, language), 11.0, True, _INK),
             (said, _TEXT, False, _INK),
             (remark, _SMALL, False, _GREY),
         ]
-        heights = [self._height(text, size, bold=bold, width=beside) for text, size, bold, _ in parts]
-        if not self._room(max(height, sum(heights)) + 3, after="scales"):
+
+    def _needed(self, scale: Scale) -> float:
+        """Millimetres that a scale takes."""
+        width, height = _PICTURE
+        beside = self.epw - width - _GAP
+        heights = (self._height(text, size, bold=bold, width=beside) for text, size, bold, _ in self._told(scale)[1])
+        return max(height, sum(heights)) + 3
+
+    def _scale(self, scale: Scale) -> bool:
+        """The picture with what it says beside it; False where there is no room."""
+        if not self._room(self._needed(scale), after="scales"):
             return False
+        width, height = _PICTURE
+        beside = self.epw - width - _GAP
+        said, parts = self._told(scale)
         top = self.get_y()
         if scale.picture:
             self.image(io.BytesIO(scale.picture), MARGIN, top, width, height, keep_aspect_ratio=True, alt_text=said)
         for text, size, bold, colour in parts:
             if text:
-                self.set_x(MARGIN + width + 4)
+                self.set_x(MARGIN + width + _GAP)
                 self._font(size, bold=bold, colour=colour)
                 self.multi_cell(beside, size * 0.46, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
         self.set_y(max(self.get_y(), top + height) + 3)
@@ -168,17 +186,17 @@ class _Report(FPDF):
 
     def _goals(self) -> None:
         say, contents, language = self.language.say, self.contents, self.language
-        self._part("report.goals")
         if not contents.goals:
-            self._note(say("report.no-goals"))
+            self._only("report.goals", say("report.no-goals"))
             return
+        summary = ""
         attained = [point for point in contents.goal_progress.attainment if point.t is not None]
         if attained and attained[-1].t is not None and attained[-1].t_baseline is not None:
             change = attained[-1].change or 0.0
             way = "same" if change == 0 else "up" if change > 0 else "down"
             moved = say(f"goals.moved.{way}", points=language.points(abs(change)))
             t = language.number(attained[-1].t)
-            self._note(say("goals.summary.t", t=t, day=language.day(attained[-1].day), moved=moved))
+            summary = say("goals.summary.t", t=t, day=language.day(attained[-1].day), moved=moved)
         series = {one.goal_id: one for one in contents.goal_progress.goals}
         rows = []
         for number, goal in contents.goals:
@@ -193,17 +211,16 @@ class _Report(FPDF):
                 where = say("report.goal-target", target=goal.target, **values)
             reached = f", {say('report.goal-reached')}" if rated.reached else ""
             rows.append(f"{number}. {_short(goal.wording)}: {where}{reached}")
-        self._rows("goals", rows)
+        self._rows("goals", rows, first=summary)
 
     def _work(self) -> None:
         say, contents, language = self.language.say, self.contents, self.language
-        self._part("report.work")
         if not contents.work:
-            self._note(say("report.no-work"))
+            self._only("report.work", say("report.no-work"))
             return
-        total = contents.adherence.total
+        total, rate = contents.adherence.total, ""
         if decided := total.set - total.open:
-            self._note(say("report.work-rate", decided=decided, done=total.done, partly=total.partly))
+            rate = say("report.work-rate", decided=decided, done=total.done, partly=total.partly)
         kinds = {one.code: one.meaning for one in CODES.assignment_kind}
         rows = []
         for one in contents.work:
@@ -213,13 +230,13 @@ class _Report(FPDF):
                 state, day = completion.outcome, completion.completed_on or one.due_on
             note = f" ({_short(one.note)})" if one.note else ""
             rows.append(f"{kinds.get(one.kind, one.kind)}{note}: {say(f'report.work-{state}', day=language.day(day))}")
-        self._rows("work", rows)
+        opened = sum(one.completion is None for one in contents.work)
+        self._rows("work", rows, first=rate, most=opened + _RECENT)
 
     def _due(self) -> None:
         say, contents, language = self.language.say, self.contents, self.language
-        self._part("report.due")
         if not contents.due:
-            self._note(say("report.no-due"))
+            self._only("report.due", say("report.no-due"))
             return
         rows = [
             f"{contents.names.get(one['instrument'], one['instrument'])}: "
@@ -230,13 +247,12 @@ class _Report(FPDF):
             )
             for one in contents.due
         ]
-        self._rows("due", rows, further="+" if contents.more_due else "")
+        self._rows("due", list(dict.fromkeys(rows)), further="+" if contents.more_due else "")
 
     def _sources(self) -> None:
         say, language = self.language.say, self.language
         if not self.contents.scales:
             return
-        self._part("report.sources", needed=18)
         rows = []
         for scale in self.contents.scales:
             figures, cited = scale.progress.figures, scale.progress.instrument.citation
@@ -267,11 +283,19 @@ class _Report(FPDF):
         size: float = _TEXT,
         bold: bool = False,
         kept: float = 5.0,
+        first: str = "",
         further: str = "",
+        most: int | None = None,
     ) -> None:
-        """As many as there is room for, then how many more there are; ``further``: there are more than were read."""
+        """The heading of a part, then what there is to say ``first``, as many rows as there is room for, and how many
+        more there are; ``further``: there are more than were read. ``most`` is how many are worth the room.
+        """
+        before = self._height(first, _NOTE, line=_LINE)
+        self._heading(f"report.{part}", before + self._height(rows[0], size, bold=bold) + kept)
+        if first:
+            self._note(first)
         for number, row in enumerate(rows):
-            if not self._room(self._height(row, size, bold=bold) + kept, after=part):
+            if number == most or not self._room(self._height(row, size, bold=bold) + kept, after=part):
                 left = f"{len(rows) - number}{further}"
                 self._note(self.language.say("report.more", count=left))
                 return
@@ -294,9 +318,14 @@ class _Report(FPDF):
             return True
         return here - needed + pages * (_BOTTOM - MARGIN) >= _AFTER[after]
 
-    def _part(self, key: str, *, needed: float = 16.0) -> None:
-        """A heading, on a new page where it would stand alone at the foot of this one."""
-        if self.get_y() + needed > _BOTTOM and self.page_no() < PAGES:
+    def _only(self, key: str, text: str) -> None:
+        """A part of which there is nothing but this to say."""
+        self._heading(key, self._height(text, _NOTE, line=_LINE))
+        self._note(text)
+
+    def _heading(self, key: str, following: float) -> None:
+        """A heading, on the page of the first thing that it is of, which takes so many millimetres."""
+        if self.get_y() + _HEADING + following > _BOTTOM and self.page_no() < PAGES:
             self.add_page()
         self.ln(2.5)
         text = self.language.say(key)
@@ -309,7 +338,7 @@ class _Report(FPDF):
         self.ln(1.5)
 
     def _note(self, text: str) -> None:
-        self._font(_TEXT - 0.5, colour=_GREY)
+        self._font(_NOTE, colour=_GREY)
         self._write(text)
 
     def _font(self, size: float = _TEXT, *, bold: bool = False, colour: tuple[int, int, int] = _INK) -> None:
@@ -319,12 +348,12 @@ class _Report(FPDF):
     def _write(self, text: str, line: float = _LINE) -> None:
         self.multi_cell(0, line, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
-    def _height(self, text: str, size: float, *, bold: bool = False, width: float = 0.0) -> float:
-        """Millimetres that a text takes."""
+    def _height(self, text: str, size: float, *, bold: bool = False, width: float = 0.0, line: float = 0.0) -> float:
+        """Millimetres that a text takes; a line of it by its size, unless that is said."""
         if not text:
             return 0.0
         self._font(size, bold=bold)
-        found = self.multi_cell(width, size * 0.46, text, align="L", dry_run=True, output="HEIGHT")
+        found = self.multi_cell(width, line or size * 0.46, text, align="L", dry_run=True, output="HEIGHT")
         return float(found)  # type: ignore[arg-type]  # a number, by `output`
 
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 import io
 import os
 import uuid
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 import pypdfium2
+import pytest
 
 import instruments
+from api.alerts.raising import meaning_of_worsening
+from api.alerts.schemas import KeptAlert
+from api.assignments.schemas import Adherence, AssignmentRead, TallyRead
+from api.goals.schemas import GoalProgress
+from api.report.gathering import Contents, joined
+from api.report.sheet import written
+from scoring.phrases import language
 from tests.api.people import People, Person, faults, problem
 from tests.api.test_progress import all_answers, answered
 
@@ -216,3 +225,45 @@ async def test_trail(ehr: Person, superuser: asyncpg.Connection) -> None:
     actions = {row["action"] for row in rows}
     assert {"read-report", "list-goals", "list-assignments", "list-alerts"} <= actions
     assert {str(row["resource_id"]) for row in rows} == {client_id}
+
+
+@pytest.mark.parametrize("rows", range(43, 47))
+def test_a_heading_is_on_the_page_of_what_it_is_of(rows: int) -> None:
+    """Wherever the foot of the page comes to lie."""
+    at, day = datetime(2026, 1, 5, tzinfo=UTC), date(2026, 1, 5)
+    work = [
+        AssignmentRead(
+            id=uuid.uuid4(), client_id=uuid.uuid4(), kind="sensate-focus", set_on=day, due_on=day, withdrawn_on=None,
+            note=f"step {number}", completion=None, created_at=at, updated_at=at, version=1,
+        )
+        for number in range(rows)
+    ]  # fmt: skip
+    nothing = dict.fromkeys(("set", "done", "partly", "not_done", "overdue", "open", "late", "withdrawn", "minutes"), 0)
+    tally = TallyRead(**nothing, rate=None, rate_with_partly=None)
+    contents = Contents(
+        client_id=uuid.uuid4(), external_id=None, day=day, scales=(), more_scales=0, without_definition=(), alerts=(),
+        more_alerts=False, goals=(), goal_progress=GoalProgress.model_construct(attainment=[], goals=[]), work=work,
+        adherence=Adherence(client_id=uuid.uuid4(), weeks=[], total=tally),
+        due=[{"instrument": "fsfi", "status": "due", "due_on": day}], more_due=False, names={},
+    )  # fmt: skip
+    found = pages(written(contents, language("en")))
+    assert "".join(found).count("What is due") == 1
+    assert [("What is due" in text) for text in found] == [("due on 5 Jan 2026" in text) for text in found]
+    assert "".join(found).count("(step ") == rows
+
+
+def test_scales_that_one_form_raises_alerts_of_are_one_row() -> None:
+    def alert(meaning: str | None, response: int, kind: str = "worsening") -> KeptAlert:
+        response_id = uuid.UUID(int=response)
+        return KeptAlert.model_construct(id=uuid.uuid4(), response_id=response_id, kind=kind, meaning=meaning)
+
+    worse = [meaning_of_worsening(name) for name in ("Desire", "Pain", "Total: all")]
+    given = [alert(worse[0], 1), alert("risk: talk", 1, "answers"), alert(worse[1], 2), alert(worse[2], 1)]
+    given += [alert("risk: talk", 1, "answers"), alert(None, 1)]
+    assert [(one.response_id.int, meaning) for one, meaning in joined(given)] == [
+        (1, meaning_of_worsening("Desire, Total: all")),
+        (1, "risk: talk"),
+        (2, worse[1]),
+        (1, "risk: talk"),
+        (1, None),
+    ]
