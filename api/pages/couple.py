@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
+from api.catalogue.library import LibraryDep
 from api.charts.couple import Apart, couple_words
 from api.charts.render import Renderer
 from api.charts.schemas import CoupleChartQuery, fineness
@@ -83,7 +84,9 @@ def _compared(first: Progress, second: Progress, window: int) -> Compared:
 
 
 @router.get(COUPLE)
-async def couple(couple_id: uuid.UUID, visit: VisitDep, progress: ForCoupleReaders, clients: ClientsDep) -> Response:
+async def couple(
+    couple_id: uuid.UUID, visit: VisitDep, library: LibraryDep, progress: ForCoupleReaders, clients: ClientsDep
+) -> Response:
     """Every two of a couple. Where the view is closed, the problem says so, and nothing else is told."""
     joint = await progress.read(couple_id, CoupleProgressQuery())
     names = await clients.named({member.client_id for member in joint.members})
@@ -100,6 +103,10 @@ async def couple(couple_id: uuid.UUID, visit: VisitDep, progress: ForCoupleReade
             )
             for pair in joint.pairs
         ],
+        names=await library.names(
+            visit.principal.organisation_id,
+            {str(one["instrument"]) for pair in joint.pairs for one in pair.not_compared},
+        ),
         widths=(NARROW, WIDE),
     )
 

@@ -6,6 +6,7 @@ The form carries an idempotency key of its own: sent twice, it is recorded once.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -15,9 +16,10 @@ from pydantic import ValidationError
 from api.care.router import ForReaders as CareDep
 from api.catalogue import finding
 from api.catalogue.library import Library, LibraryDep
-from api.catalogue.schemas import InstrumentQuery
+from api.catalogue.schemas import InstrumentQuery, InstrumentSummary
 from api.clients.router import ForReaders as ClientsDep
 from api.pages.access import FormDep, Visit
+from api.pages.client import NO_CONCERN
 from api.pages.entry import KEY, EnteringDep, EntryForm, Filled, Shown, faults_told, read
 from api.pages.names import called
 from api.pages.render import page, redirect
@@ -26,7 +28,7 @@ from api.responses.idempotency import fingerprint
 from api.responses.router import keep
 from api.responses.schemas import ResponseCreate
 from api.wordings.router import ForForms
-from instruments import Instrument
+from instruments import Instrument, vocabulary
 
 router = APIRouter(include_in_schema=False)
 
@@ -49,8 +51,23 @@ async def choose(
         entries.append(finding.retired(own) if version.retired else own)
     found = finding.select(entries, InstrumentQuery(status="published", q=q or None))
     return page(
-        "enter.html", visit=visit, client=about, called=called(about.id, about.external_id), found=found, words=q or ""
+        "enter.html",
+        visit=visit,
+        client=about,
+        called=called(about.id, about.external_id),
+        found=found,
+        groups=_by_concern(found),
+        words=q or "",
     )
+
+
+def _by_concern(found: Sequence[InstrumentSummary]) -> dict[str, list[InstrumentSummary]]:
+    """In the order of the vocabulary, each under every concern that it fits."""
+    grouped = {
+        one.name: [entry for entry in found if concern in entry.concerns] for concern, one in vocabulary().items()
+    }
+    grouped[NO_CONCERN] = [entry for entry in found if not vocabulary().keys() & set(entry.concerns)]
+    return {name: held for name, held in grouped.items() if held}
 
 
 @router.get(FORM)

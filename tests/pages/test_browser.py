@@ -251,6 +251,23 @@ async def test_by_keyboard_a_response_is_entered_its_alert_is_seen_and_the_chart
         assert after != before
         assert "6 Apr 2026" in await page.get_by_role("row", name="Patient Health Questionnaire-9").inner_text()
 
+        await page.goto(clinic.paths["history"])
+        await tab_to(page, "Put it right")  # of the newest, which stands first
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/amend")
+        assert await page.locator('[name="a-9"]:checked').get_attribute("value") == "1", "what holds stands in the form"
+        await page.locator('[name="a-9"]:checked').focus()
+        await page.keyboard.press("ArrowLeft")
+        await page.get_by_role("combobox", name="Why").focus()
+        await page.keyboard.press("ArrowDown")
+        await tab_to(page, "In your words")
+        await page.keyboard.type("Read wrongly.")
+        await tab_to(page, "Put it right")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/recorded")
+        assert await page.get_by_role("heading", level=1).inner_text() == "Put right"
+        assert await violations(page) == []
+
 
 @pytest.mark.long
 @pytest.mark.parametrize(("scheme", "viewport"), [("light", DESK), ("dark", PHONE)], ids=["light-desk", "dark-phone"])
@@ -261,16 +278,24 @@ async def test_couples_wordings_and_faults_are_accessible(there: Site, scheme: s
     entering = clinic.paths["enter"]
     async with there.visitor(color_scheme=scheme, viewport=viewport) as page:
         await sign_in(page, clinic)
-        for path in (two.path, *(f"{entering}/{code}" for code in ("who-5", "menqol", "fsfi", "csfq-14", "gas"))):
+        for path in (
+            "/app/couples",
+            two.path,
+            f"{clinic.paths['goal_set']}?kind=target",
+            *(f"{entering}/{code}" for code in ("who-5", "menqol", "fsfi", "csfq-14", "gas")),
+        ):
             await page.goto(path)
             for details in await page.locator("details").all():
                 await details.locator("summary").click()
             assert await violations(page) == [], path
             assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth"), path
-        for path in (clinic.paths["goal"], clinic.paths["work"], f"{entering}/who-5"):
+        faulty = ("goal", "goal_set", "work", "work_set", "amend", "void")
+        for path in (*(clinic.paths[name] for name in faulty), f"{entering}/who-5"):
             await page.goto(path)
-            await page.get_by_label("Day").first.fill("")
-            await page.get_by_role("main").get_by_role("button").click()
+            days = page.locator("input[type=date]")
+            if await days.count():
+                await days.first.fill("")
+            await page.get_by_role("main").get_by_role("button").first.click()
             await page.get_by_role("heading", name="There").wait_for()
             assert await violations(page) == [], path
             assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth"), path

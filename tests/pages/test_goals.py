@@ -133,7 +133,7 @@ async def test_what_became_of_work_is_recorded_once_and_what_is_recorded_last_ho
         assert await superuser.fetchval(COMPLETIONS, own.work_id) == 2
         overview = " ".join((await client.get(own.paths["goals"])).text.split())
     assert "Of 1 that were due, 0 done, 1 partly, 0 not done, 0 overdue; 5 minutes in all." in overview
-    assert '<td class="n">7, 3</td>' in overview
+    assert '<td class="n" data-label="Distress before, after">7, 3</td>' in overview
 
 
 @pytest.mark.parametrize(
