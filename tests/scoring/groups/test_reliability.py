@@ -52,6 +52,15 @@ def test_what_is_doubtful_of_omega_is_told() -> None:
     assert omega_total(matrix(GOLDEN["alpha"][0]["rows"])).document()["warnings"] == []
 
 
+def test_a_search_that_leaves_what_a_covariance_can_be_turns_back() -> None:
+    """Its first steps imply a matrix that is none. The value is that of a search without slopes from thirty starts."""
+    found = omega_total(
+        [[2, 1, 1, 0], [0, 0, 0, 4], [3, 4, 2, 3], [4, 3, 3, 2], [2, 4, 1, 4], [3, 0, 1, 4]],
+    )
+    assert (found.omega, min(found.residuals)) == pytest.approx((0.59259404, -0.2364420), abs=1e-6)
+    assert found.heywood
+
+
 def test_omega_does_not_depend_on_the_unit_or_the_sign() -> None:
     rows = matrix(GOLDEN["alpha"][0]["rows"])
     found = omega_total(rows)
