@@ -31,6 +31,8 @@ RESOURCE: Final = "reference"
 UNKNOWN: Final = "There is no such reference."
 MOST_WAITING: Final = 8
 """Fits of one organisation that wait or run; each takes a processor for seconds."""
+LEAST_RESIDUAL: Final = 1e-6
+"""Points squared: with less, nothing that a person scores could be told from certainty, nor from errors of rounding."""
 OWN_SOURCE: Final = "the organisation's own closed episodes"
 _NEEDED: Final = {
     "episodes": (),
@@ -255,6 +257,9 @@ def _faults(body: schemas.ReferenceCreate, instrument: Instrument, variant: str)
 
 
 def _model(given: schemas.Parameters, faults: list[Fault]) -> GrowthModel | None:
+    if given.residual_variance < LEAST_RESIDUAL:
+        faults.append(("parameters/residual_variance", "too-small", f"is {LEAST_RESIDUAL:g} at least"))
+        return None
     try:
         return GrowthModel(**given.model_dump())
     except ValueError as error:

@@ -240,4 +240,5 @@ class FromBaseline:
         """Spread of a score at a week, in points, with the uncertainty of the fixed part."""
         v0, v1, v2 = self.variance
         t = self.time(weeks)
-        return math.sqrt(v0 + t * (v1 + t * v2))
+        # no less than one score strays from where a person is; rounding may leave less, and less than nothing
+        return math.sqrt(max(v0 + t * (v1 + t * v2), self.model.residual_variance))

@@ -97,6 +97,8 @@ async def test_another_organisations_references_are_not_there(practice: Practice
         (TAKEN_IN | {"persons": 99}, [("/persons", "too-few-persons")]),
         (TAKEN_IN | {"parameters": TAKEN_IN["parameters"] | {"random_covariance": [[1.0, 2.0], [2.0, 1.0]]}},
          [("/parameters", "not-a-model")]),
+        (TAKEN_IN | {"parameters": TAKEN_IN["parameters"] | {"residual_variance": 1e-300}},
+         [("/parameters/residual_variance", "too-small")]),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_is_refused_with_every_fault(

@@ -132,3 +132,16 @@ def test_what_is_no_model_is_refused(changes: dict[str, Any], words: str) -> Non
 def test_scores_that_are_none_are_refused(weeks: list[float], values: list[float]) -> None:
     with pytest.raises(ValueError, match="a score for each week"):
         MODEL.person(weeks, values)
+
+
+@pytest.mark.parametrize("residual", [5e-324, 1e-12])
+def test_rounding_leaves_no_prediction_without_an_error(residual: float) -> None:
+    c = -math.sqrt(20)
+    model = GrowthModel(
+        intercept=0,
+        slope=0,
+        fixed_covariance=((0, 0), (0, 0)),
+        random_covariance=((20, c), (c, 1)),
+        residual_variance=residual,
+    )
+    assert all(model.from_baseline.observed_sd(weeks) >= math.sqrt(residual) for weeks in (1e-9, 0.5, 20, 1040))
