@@ -295,7 +295,8 @@ class _Report(FPDF):
         if first:
             self._note(first)
         for number, row in enumerate(rows):
-            if number == most or not self._room(self._height(row, size, bold=bold) + kept, after=part):
+            enough = number == most and number < len(rows) - 1  # one more takes no more room than to say so
+            if enough or not self._room(self._height(row, size, bold=bold) + kept, after=part):
                 left = f"{len(rows) - number}{further}"
                 self._note(self.language.say("report.more", count=left))
                 return
