@@ -16,6 +16,7 @@ from api.pages.render import page
 from api.paging import Cursor
 from api.responses.repository import Wanted
 from api.responses.router import ResponsesDep
+from instruments import UnknownInstrument
 
 router = APIRouter(include_in_schema=False)
 
@@ -41,9 +42,13 @@ async def history(
             item["superseded"]["why"] = meaning("correction", item["superseded"]["reason_code"])
     names = await library.names(visit.principal.organisation_id, {item["instrument"] for item in items})
     own = visit.principal.organisation_id
-    scales = {}
+    scales: dict[tuple[str, int], dict[str, str]] = {}
     for code, version in {(item["instrument"], item["version"]) for item in items}:
-        instrument = await library.get(own, code, version)
+        try:
+            instrument = await library.get(own, code, version)
+        except UnknownInstrument:  # a newer release's: what was recorded is shown all the same
+            scales[code, version] = {}
+            continue
         scales[code, version] = {scale.id: scale.name for scale in instrument.scales}
     return page(
         "history.html",
