@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from scoring.cutoffs import NotComputable
 from scoring.dyads.discrepancy import (
@@ -293,3 +294,11 @@ def test_agreement_is_the_same_for_both(pair: tuple[list[float], list[float]]) -
     assert (one.icc, one.double_entry) == (near(other.icc), near(other.double_entry))
     assert (one.low, one.high) == (near(-other.high), near(-other.low))
     assert one.icc is None or -1 <= one.icc <= 1
+
+
+@pytest.mark.parametrize(("n", "share"), [(3, 0.77), (10, 0.91), (1000, 0.95)])
+def test_limits_of_agreement_of_few_pairs_hold_less_than_they_are_named_for(n: int, share: float) -> None:
+    """As the documentation says: (d - mean) / (sd sqrt(1 + 1/n)) of a further discrepancy d is t on n - 1."""
+    found = agreement(np.arange(n) ** 2, np.arange(n))
+    reach = (found.high - found.mean) / (found.sd * math.sqrt(1 + 1 / n))
+    assert round(float(1 - 2 * stats.t.sf(reach, n - 1)), 2) == share
