@@ -135,7 +135,7 @@ async def _scales(
 
 async def _goals(client_id: uuid.UUID, goals: GoalReaders, query: Annotated[LookQuery, Query()]) -> Drawn:
     ppi = fineness(query)
-    return Drawn(service.goals_spec(await goals.progress(client_id), query), ppi)
+    return Drawn(await service.client_goals_spec(goals, client_id, query), ppi)
 
 
 async def _couple(

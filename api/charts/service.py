@@ -19,6 +19,7 @@ from api.charts.series import series_chart
 from api.charts.style import Spec
 from api.couple_progress.service import CoupleProgress
 from api.goals.schemas import GoalProgress
+from api.goals.service import Goals
 from api.problems import RequestInvalid
 from api.progress import reading, service
 from api.progress.expecting import care_of, expected_of
@@ -90,6 +91,13 @@ def sessions(found: Found, episode: uuid.UUID | None = None) -> list[Session]:
     ]
 
 
+async def client_goals_spec(goals: Goals, client_id: uuid.UUID, query: LookQuery) -> Spec:
+    """A client's goals; :class:`NotFound` where there is no such client."""
+    spec = goals_spec(await goals.progress(client_id), query)
+    await goals.repository.session.commit()  # who waits for the drawing holds no connection
+    return spec
+
+
 def goals_spec(progress: GoalProgress, query: LookQuery) -> Spec:
     """The goals that are pursued, by the numbers that they have among all of the client's."""
     t = [TPoint(point.day, point.t) for point in progress.attainment if point.t is not None]
@@ -134,6 +142,7 @@ async def couple_spec(progress: CoupleProgress, couple_id: uuid.UUID, query: Cou
         ((first,), (second,)) = both
         occasions = []
     apart = [Apart(one["first"]["answered_at"], one["first"]["value"], one["second"]["value"]) for one in occasions]
+    await progress.couples.repository.session.commit()  # who waits for the drawing holds no connection
     return couple_chart(first, second, apart, width=query.width, theme=query.theme, language=language(query.language))
 
 

@@ -13,7 +13,7 @@ from api.assignments.router import ForReaders as AssignmentsDep
 from api.assignments.schemas import AssignmentRead
 from api.charts.render import Renderer
 from api.charts.schemas import LookQuery, fineness
-from api.charts.service import goals_spec
+from api.charts.service import client_goals_spec, goals_spec
 from api.clients.codes import CODES
 from api.clients.router import ForReaders as ClientsDep
 from api.clients.service import Clients
@@ -79,7 +79,7 @@ async def picture(
 ) -> Response:
     """The picture of all goals, by number, as an image."""
     ppi = fineness(query)
-    spec = goals_spec(await goals.progress(client_id), query)
+    spec = await client_goals_spec(goals, client_id, query)
     renderer: Renderer = request.app.state.renderer
     drawn = await renderer.png(spec, ppi=ppi, of=request.state.organisation_id)
     return Response(drawn, media_type="image/png", headers=dict(HEADERS))

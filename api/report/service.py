@@ -89,6 +89,7 @@ class Reports:
             names=await self.library.names(principal.organisation_id, codes),
         )
         self.goals.steps.done("read-report", "client", client_id)
+        await self.goals.repository.session.commit()  # who waits for the writing holds no connection
         return await self.lane.run(principal.organisation_id, written, contents, spoken)
 
     async def _due(self, client_id: uuid.UUID) -> tuple[list[dict[str, Any]], bool]:
