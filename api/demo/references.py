@@ -23,8 +23,8 @@ from api.references.tables import ReferenceRow, ReferenceUseRow
 
 SUBJECT: Final = "demo-admin"
 SOURCE: Final = (
-    "Synthetic: {persons} invented people of the demo's own generator, none of them in the demo "
-    "(scripts/demo_references.py). It says nothing about anybody real."
+    "Synthetic: invented people of the demo's own generator, none of them in the demo (scripts/demo_references.py). "
+    "It says nothing about anybody real."
 )
 
 
@@ -43,7 +43,7 @@ def references(organisation_id: uuid.UUID, clinic: Clinic) -> Iterator[SQLModel]
         yield ReferenceRow(
             organisation_id=organisation_id, id=reference_id, instrument=code, instrument_version=found["version"],
             variant=found["variant"], scale=found["scale"], number=1, origin="parameters",
-            source=SOURCE.format(persons=found["persons"]), evidence="derived", requested_by=SUBJECT, created_at=at,
+            source=SOURCE, evidence="derived", requested_by=SUBJECT, created_at=at,
             state="ready", active=True, started_at=None, ended_at=at, persons=found["persons"],
             observations=found["observations"], horizon=found["horizon"],
             model=orjson.dumps(found["model"]).decode(),

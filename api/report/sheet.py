@@ -57,10 +57,17 @@ def _texts(contents: Contents, language: Language) -> Iterator[str]:
         yield from (scale.progress.instrument.name, scale.progress.figures.scale.name)
         cited = scale.progress.instrument.citation
         yield from (cited.authors, cited.journal)
+    yield from _references(contents)
     yield from (goal.wording for _, goal in contents.goals)
     yield from (work.note or "" for work in contents.work)
     yield from (alert.meaning or "" for alert in contents.alerts)
     yield contents.external_id or ""
+
+
+def _references(contents: Contents) -> list[str]:
+    """What the references are made of by which courses were expected."""
+    expected = [scale.expected for scale in contents.scales]
+    return list(dict.fromkeys(_short(one["reference"]["source"]) for one in expected if one["available"]))
 
 
 class _Report(FPDF):
@@ -253,7 +260,7 @@ class _Report(FPDF):
         say, language = self.language.say, self.language
         if not self.contents.scales:
             return
-        rows = []
+        rows = [say("report.source-expected", source=source) for source in _references(self.contents)]
         for scale in self.contents.scales:
             figures, cited = scale.progress.figures, scale.progress.instrument.citation
             reliable, cutoff = figures.reliable_change, figures.deciding

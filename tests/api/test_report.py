@@ -24,6 +24,7 @@ from api.report.sheet import written
 from scoring.phrases import language
 from tests.api.people import People, Person, faults, problem
 from tests.api.test_progress import all_answers, answered
+from tests.web.test_contract import REFERENCE
 
 KEPT = os.environ.get("REPORTS_KEPT")
 """A folder that the pages are put into, to be looked at."""
@@ -191,6 +192,16 @@ async def test_a_text_does_not_turn_round_what_is_said_of_it(ehr: Person) -> Non
     body = {"kind": "target", "wording": "\u202etalk", "target": 8, "baseline": 2, "set_on": "2026-01-05"}
     assert (await ehr.http.post(f"/v1/clients/{client_id}/goals", json=body)).status_code == 201
     assert "1. talk: not rated yet" in flat(await printed(ehr, client_id))
+
+
+async def test_what_was_expected_rests_on_is_said(people: People) -> None:
+    made = await people.admin.http.post("/v1/references", json=REFERENCE | {"source": "made up for a test"})
+    assert made.status_code == 202, made.text
+    assert (await people.admin.http.post(f"/v1/references/{made.json()['id']}/activate")).status_code == 200
+    client_id = await people.ehr.client()
+    fixed = {str(item): 1 for item in range(1, 10)}
+    await answered(people.ehr, client_id, (0, fixed), (28, fixed), instrument=REFERENCE["instrument"])
+    assert flat(await printed(people.ehr, client_id)).count("Expected courses: made up for a test") == 1
 
 
 async def test_nothing_of_others(ehr: Person) -> None:
