@@ -79,6 +79,12 @@ async def campaign(data: Path, kills: list[tuple[str, float]]) -> None:
     await asyncio.to_thread(nothing_left, data)
 
 
+async def test_the_database_is_killed_and_then_everything(tmp_path: Path) -> None:
+    """A service that lives on, and one that is started again on what everything left behind."""
+    await campaign(tmp_path, [(victim, 0.5) for victim in ("postmaster", "all")])
+
+
+@pytest.mark.long
 async def test_each_is_killed_once(tmp_path: Path) -> None:
     await campaign(tmp_path, [(victim, 0.5) for victim in VICTIMS])
 
