@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -20,7 +21,7 @@ from instruments import Instrument
 from scoring.alerts import decide
 from scoring.plan import plan_of
 from scoring.result import AlertResult, Result
-from scoring.worsening import could_be_worse
+from scoring.worsening import Watched, could_be_worse
 
 ANSWERS: Final = "answers"
 THRESHOLD: Final = "threshold"
@@ -87,12 +88,16 @@ def may_be_worse(
     """The scales whose scores could be worse than a baseline by more than measurement error."""
     found = []
     for one, value in could_be_worse(instrument, result):
-        alert_id = make_id(f"{WORSENING} {one.scale}")
-        meaning = meaning_of_worsening(one.name)
-        alert = AlertResult(RULE_OF_WORSENING, meaning, SEVERITY_OF_WORSENING, (), one.scale)
-        rest = orjson.dumps(_told(settings, instrument, WORSENING, alert, "open")).decode("utf-8")
-        found.append(MayBeWorse(alert_id, one.scale, value, one.beyond, f'{{"id":"{alert_id}",{rest[1:-1]}'))
+        told = settings.once((instrument.checksum, one.scale), partial(_told_of_worsening, settings, instrument, one))
+        labelled = partial(make_id, f"{WORSENING} {one.scale}")
+        found.append(MayBeWorse(labelled, one.scale, value, one.beyond, told))
     return found
+
+
+def _told_of_worsening(settings: AlertSettings, instrument: Instrument, one: Watched) -> str:
+    """The alert as JSON, without its braces and what differs from response to response."""
+    alert = AlertResult(RULE_OF_WORSENING, meaning_of_worsening(one.name), SEVERITY_OF_WORSENING, (), one.scale)
+    return orjson.dumps(_told(settings, instrument, WORSENING, alert, "open")).decode("utf-8")[1:-1]
 
 
 def meaning_of_worsening(scale: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -48,6 +48,7 @@ class AlertSettings:
     rules: Mapping[str, Sequence[AddedRule]] = field(default_factory=dict)
     guidance: Guidance = Guidance()
     _tests: dict[tuple[str, str], Tests] = field(default_factory=dict)
+    _texts: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def tests(self, instrument: Instrument, variant: str) -> Tests:
         """The thresholds for an instrument as tests of its forms, compiled at the first call."""
@@ -58,6 +59,13 @@ class AlertSettings:
         if key not in self._tests:
             self._tests[key] = compile_rules(plan_of(instrument, variant), rules)
         return self._tests[key]
+
+    def once(self, key: tuple[str, str], make: Callable[[], str]) -> str:
+        """A text that only depends on these settings and on a definition's scale (checksum, id): made once."""
+        text = self._texts.get(key)
+        if text is None:
+            text = self._texts[key] = make()
+        return text
 
 
 NOTHING: Final = AlertSettings()

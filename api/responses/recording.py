@@ -6,7 +6,7 @@ The service asks `together.Recorder`, which comes here with what is not to be re
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, cast
@@ -46,13 +46,14 @@ class AlertToRecord(NamedTuple):
 class MayBeWorse(NamedTuple):
     """A scale whose score is to be held against the client's baseline, and the alert if it is reliably worse."""
 
-    id: uuid.UUID
+    make_id: Callable[[], uuid.UUID]
+    """Gives the alert's id; most are never asked, for they are seen not to be worse."""
     scale: str
     value: float
     beyond: float
     """The change that has to be exceeded, in points; signed as changes for the worse are."""
     told: str
-    """The alert as JSON, without its last members and its closing brace."""
+    """The alert as JSON, without its id, its last members and its braces."""
 
 
 class Comparable(NamedTuple):
@@ -210,15 +211,16 @@ def _arguments(response: ResponseToRecord) -> tuple[object, ...]:
 def of_alerts(response: ResponseToRecord) -> tuple[object, ...]:
     """What both functions take of alerts, besides what they took before there were several kinds."""
     r, worse = response, response.worse
+    ids = [one.make_id() for one in worse]
     return (
         [alert.kind for alert in r.alerts],
         [alert.scale for alert in r.alerts],
-        [one.id for one in worse],
+        ids,
         [one.scale for one in worse],
         [one.value for one in worse],
         [one.beyond for one in worse],
         r.worse_severity,
-        [one.told for one in worse],
+        [f'{{"id":"{alert_id}",{one.told}' for alert_id, one in zip(ids, worse, strict=True)],
         r.comparable.versions,
         r.comparable.variants,
         r.tail,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import asyncpg
@@ -129,7 +129,14 @@ def _next(there: _Organisation) -> list[_Waiting]:
     return taken
 
 
-_CALL: Final = f"select * from record_responses({', '.join(f'${n}' for n in range(1, 46))})"  # noqa: S608  - only numbered placeholders
+_WRITTEN: Final = {30: "integer[]", 31: "text[]", 32: "double precision[]", 33: "text[]", 34: "boolean[]"}
+"""Arguments that are written as PostgreSQL writes arrays, by place: those of the scores, by far the most elements.
+
+asyncpg asks of each element of a list, through an abstract base class, whether it is a list: that took almost as long
+as scoring the form.
+"""
+_PLACES: Final = [f"${n}::text::{_WRITTEN[n]}" if n in _WRITTEN else f"${n}" for n in range(1, 46)]
+_CALL: Final = f"select * from record_responses({', '.join(_PLACES)})"  # noqa: S608  - only numbered placeholders
 
 
 def _arguments(responses: Sequence[ResponseToRecord]) -> tuple[object, ...]:
@@ -168,11 +175,11 @@ def _arguments(responses: Sequence[ResponseToRecord]) -> tuple[object, ...]:
         *([one.outside[n] for one in responses] for n in range(3)),
         [",".join(map(str, one.comparable.versions)) for one in responses],
         [",".join(one.comparable.variants) for one in responses],
-        [place for place, _ in scores],
-        [score.scale for _, score in scores],
-        [score.value for _, score in scores],
-        [score.status for _, score in scores],
-        [score.valid for _, score in scores],
+        _written(str(place) for place, _ in scores),
+        _written(f'"{score.scale}"' for _, score in scores),
+        _written("NULL" if score.value is None else str(score.value) for _, score in scores),
+        _written(score.status for _, score in scores),
+        _written("t" if score.valid else "f" for _, score in scores),
         [place for place, _ in alerts],
         [alert.id for _, alert in alerts],
         [alert.kind for _, alert in alerts],
@@ -185,3 +192,8 @@ def _arguments(responses: Sequence[ResponseToRecord]) -> tuple[object, ...]:
         [scale.value for _, scale in worse],
         [scale.beyond for _, scale in worse],
     )
+
+
+def _written(elements: Iterable[str]) -> str:
+    """An array of numbers and words; a name, which might be `null`, comes in quotes, and none has one within."""
+    return f"{{{','.join(elements)}}}"

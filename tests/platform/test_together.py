@@ -87,6 +87,10 @@ def of_every_kind(tenant: Tenant, clients: Sequence[uuid.UUID], episode_id: uuid
             tenant.id, clients[4], document=document, outside=(None, None, '{"flag":"q"}'), instrument="moth-2",
             instrument_version=3, definition_checksum="1" * 64, variant="other", answered_at=NOON - timedelta(days=3),
             recorded_at=NOON + timedelta(days=1), answers='{"1": null}', alerts=alerts[:0],
+            scores=(
+                ScoreToRecord("null", 0.1 + 0.2, "prorated", valid=False), ScoreToRecord("-1", -1e-7, "complete", True),
+                ScoreToRecord("b_2-c", None, "not_applicable", valid=True),
+            ),
         ),
     ]  # fmt: skip
 
@@ -209,7 +213,7 @@ async def test_what_the_database_refuses_fails_alone(
 
 def held(tenant: Tenant, client_id: uuid.UUID, value: float, **changes: Any) -> ResponseToRecord:
     """A response with one score that is worse than a baseline from five points above it on."""
-    worse = MayBeWorse(new_id(), "total", value, 5.0, '{"id":"of the alert"')
+    worse = MayBeWorse(new_id, "total", value, 5.0, '"kind":"worsening"')
     scores = (ScoreToRecord("total", value, "complete", valid=True),)
     asked = {"worse": (worse,), "comparable": Comparable((1,), ("default",)), "tail": TAIL, "scores": scores}
     return make_recording(tenant.id, client_id, document=DOCUMENT % value, **asked | changes)
