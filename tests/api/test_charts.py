@@ -7,6 +7,7 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree
 
@@ -157,6 +158,14 @@ class TestForms:
             problem(await stranger.get(path, params=KINDS[kind]), 401, "unauthenticated")
             problem(await asked(people.researcher, client_id, kind, form), 403, "forbidden")
             problem(await asked(people.elsewhere, client_id, kind, form), 404, "not-found")
+
+
+async def test_scales_as_of(ehr: Person, treated: str) -> None:
+    spec = (await asked(ehr, treated, "progress/scales", "vl.json", as_of="2020-01-01T00:00:00Z")).json()
+    assert spec["description"] == "No measurement yet."
+    now = (await asked(ehr, treated, "progress/scales", "vl.json")).json()
+    at = datetime.now(UTC).isoformat()
+    assert (await asked(ehr, treated, "progress/scales", "vl.json", as_of=at)).json() == now
 
 
 async def test_scales_of_one_instrument(ehr: Person, treated: str) -> None:
