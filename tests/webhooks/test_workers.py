@@ -15,6 +15,7 @@ from procrastinate.exceptions import ConnectorException
 from api import jobs
 from api.security import crypto
 from api.webhooks import jobs as webhook_jobs
+from api.webhooks.sending import TIMEOUT
 from benchmarks.receiver import Got, Receiver, answer
 from tests.api.people import Person
 from tests.webhooks.conftest import Worker, make
@@ -98,7 +99,7 @@ async def test_endpoints_that_do_not_answer_leave_room_for_other_jobs(
         sealed = "select count(*) from audit_seal where organisation_id = $1"
         assert await superuser.fetchval(sealed, worker.tenant.id) == 0
         await worker.app.configure_task("seal_audit").defer_async(timestamp=0)
-        async with asyncio.timeout(4):  # an endpoint is waited for longer
+        async with asyncio.timeout(TIMEOUT - 3):  # sooner than an endpoint is given up
             while not await superuser.fetchval(sealed, worker.tenant.id):
                 await asyncio.sleep(0.05)
         assert len(receiver.got) == webhook_jobs.MOST_DELIVERIES // 2, "of one organisation"
