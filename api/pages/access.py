@@ -141,7 +141,8 @@ def origin_of(request: Request) -> str:
         return settings.public_url.rstrip("/").lower()
     host = request.headers.get("host", "")
     try:
-        name = urlsplit(f"//{host}").hostname
+        named = urlsplit(f"//{host}")
+        name, _ = named.hostname, named.port  # of `127.0.0.1:80.evil.example` the port is none
     except ValueError:
         name = None
     if name not in _LOOPBACK and name != settings.host:

@@ -313,6 +313,8 @@ async def test_without_a_setting_pages_are_on_this_machine_only(app: FastAPI) ->
     for host, status in (("127.0.0.1:8000", 200), ("localhost", 200), ("[::1]:1", 200), ("rebound.evil.test", 403)):
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
             assert (await client.get("/app/sign-in")).status_code == status
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        assert (await client.get("/app/sign-in", headers={"Host": "127.0.0.1:80.evil.test"})).status_code == 403
 
 
 def test_a_path_of_our_own_is_told_from_others() -> None:
