@@ -116,6 +116,22 @@ def test_wrong_floats_of_every_precision(dtype: str, cell: float, code: str) -> 
     assert [(f.row, f.code) for f in result.faults] == [(1, code)]
 
 
+def test_a_frame_with_a_fault_has_no_scores() -> None:
+    with pytest.raises(scoring.InvalidFrame) as refused:
+        scoring.score_frame(TWO, pd.DataFrame({"1": [1, 7], "2": [0, 0]}))
+    assert [(fault.row, fault.code) for fault in refused.value.faults] == [(1, "not-an-option")]
+
+
+def test_a_count_is_made_in_a_frame_as_alone() -> None:
+    world = instrument(
+        items=[item("1"), item("2"), item("3")],
+        scales=[scale("n", method="count", items=["1", "2", "3"], counts={"at_least": 1}, min=0, max=3)],
+    )
+    forms_ = [{"1": 0, "2": 0, "3": 0}, {"1": 2, "2": 0, "3": 1}, {"1": 1, "2": 1, "3": 2}]
+    found = scoring.score_frame(world, pd.DataFrame(forms_))["n"].tolist()
+    assert found == [0, 2, 3] == [scoring.score(world, each).scores["n"].value for each in forms_]
+
+
 @costly(12)
 @given(st.data())
 def test_faults_of_a_frame_are_those_of_each_form(data: st.DataObject) -> None:

@@ -46,6 +46,16 @@ def test_all_any_and_not_are_kleenes(a: bool | None, b: bool | None) -> None:
     assert both({"all": [B, A]}, answers) is met_all
 
 
+def test_alerts_of_every_kind_of_rule_are_raised_by_complete_forms() -> None:
+    """The short way of a complete form leaves out rules that no complete form can meet, and no other."""
+    rules = {"all": {"all": [A, B]}, "any": {"any": [A, B]}, "not": {"not": A}}
+    alerts = [{"id": name, "meaning": "m", "severity": "urgent", "when": w} | sourced() for name, w in rules.items()]
+    world = instrument(items=[item("1"), item("2")], scales=SCALES, alerts=alerts)
+    for answers, raised in (((0, 0), ["not"]), ((0, 1), ["any", "not"]), ((1, 1), ["all", "any"])):
+        result = scoring.score(world, dict(zip("12", answers, strict=True)))
+        assert [alert.id for alert in result.alerts] == raised
+
+
 def test_an_unknown_part_is_not_reasoned_away() -> None:
     """A or not A is unknown where A is: Kleene's logic, not a search through the possible answers."""
     assert both({"any": [A, {"not": A}]}, {"2": 1}) is None

@@ -55,6 +55,13 @@ def test_normal_intervals_equal_effectsize(case: dict[str, Any], name: str) -> N
     assert limits(es.corrected(found, case["n"] - 1)) == pytest.approx(expected["hedges_adjusted"], abs=EXACT)
 
 
+def test_a_sign_that_is_towards_better_is_left_alone() -> None:
+    found = es.d_rm(pairs_of(GOLDEN["paired"][0]), confidence=0.95)
+    assert found.towards("better") is found
+    turned = found.towards("worse")
+    assert (turned.estimate, turned.low, turned.high) == (-found.estimate, -(found.high or 0), -(found.low or 0))
+
+
 @paired_cases
 def test_exact_intervals_equal_effectsize_and_mbess(case: dict[str, Any]) -> None:
     found = es.d_z(pairs_of(case), confidence=case["conf"])

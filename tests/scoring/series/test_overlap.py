@@ -129,6 +129,12 @@ class TestByHand:
         assert found.tau_u["tau-a-minus-trend-a"] == pytest.approx((6 - 2) / (6 + 3))
         assert found.tau_u["tau-b-minus-trend-a"] == pytest.approx((6 - 2) / math.sqrt((6 + 2) * 10))
 
+    def test_measurements_of_one_moment_in_a_series(self) -> None:
+        """A series with two measurements at one time is not in order of time: nothing of it is taken over."""
+        part = Phases.within(Series([0, 0, 1, 2, 3], [1, 2, 3, 4, 5]), 3, "better")
+        apart = Phases([1, 2, 3], [4, 5], higher_is="better", times_before=[0, 0, 1], times_after=[2, 3])
+        assert part.overlap() == apart.overlap()
+
     def test_missing_scores_are_left_out(self) -> None:
         assert overlap([1, math.nan, 2], [3, math.nan], higher_is="better").nap.m == 2
 
