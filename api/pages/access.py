@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from api.pages.render import query
 from api.pages.sessions import COOKIE, Session, Sessions, same
-from api.problems import Forbidden, RequestInvalid
+from api.problems import Forbidden, PreconditionFailed, RequestInvalid
+from api.records.refusals import keep_refusal
 from api.security.principal import Authenticator, Principal
 from api.settings import Settings
 
@@ -23,6 +26,27 @@ _PATH: Final = re.compile(r"/app(?:/[A-Za-z0-9][A-Za-z0-9._~-]*)*(?:\?[A-Za-z0-9
 """A page of ours as a path: no host, no scheme, nothing that a browser could read as either."""
 LONGEST_PATH: Final = 400
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_REFUSED: Final = {409: PreconditionFailed, 422: RequestInvalid}
+"""What a form that is shown again says that its sending was, by the page's status."""
+
+
+class FormRoute(APIRoute):
+    """Route of pages with forms: one that is shown again, with its faults, has been refused, and that is kept.
+
+    The API raises what it refuses, which is kept where it is answered; a page is an answer like another.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # as Starlette's is
+        """The endpoint, and after it what is to be kept before anybody is answered."""
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            response = await handle(request)
+            if request.method == "POST" and (refusal := _REFUSED.get(response.status_code)) is not None:
+                await keep_refusal(request, refusal())
+            return response
+
+        return handled
 
 
 class SignInNeeded(HTTPException):

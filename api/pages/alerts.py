@@ -15,14 +15,14 @@ from api.alerts.service import Alerts
 from api.catalogue.library import LibraryDep
 from api.clients.router import ForReaders as ClientsDep
 from api.clients.service import Clients
-from api.pages.access import FormDep, Visit, VisitDep
+from api.pages.access import FormDep, FormRoute, Visit, VisitDep
 from api.pages.names import called
 from api.pages.render import page, redirect
 from api.pages.whose import Whose, has_clients
 from api.pages.whose import chosen as whose_is_shown
 from api.paging import Cursor
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=FormRoute, include_in_schema=False)
 
 ALERTS: Final = "/app/alerts"
 ALERT: Final = ALERTS + "/{alert_id}"

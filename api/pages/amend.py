@@ -23,7 +23,7 @@ from api.conditional import etag
 from api.corrections.router import CorrectionsDep
 from api.corrections.schemas import ResponseAmend
 from api.corrections.service import Corrections, Request
-from api.pages.access import FormDep
+from api.pages.access import FormDep, FormRoute
 from api.pages.amended import Difference, differences
 from api.pages.entry import KEY, EnteringDep, EntryForm, Filled, Shown, faults_told, read
 from api.pages.forms import ANSWER
@@ -37,7 +37,7 @@ from api.wordings.router import ForForms
 from instruments import Instrument
 from instruments.items import GATE, RATING
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=FormRoute, include_in_schema=False)
 
 AMEND: Final = "/app/responses/{response_id}/amend"
 TAG: Final = re.compile(r"[0-9A-Za-z.-]{1,80}")

@@ -18,7 +18,7 @@ from api.catalogue import finding
 from api.catalogue.library import Library, LibraryDep
 from api.catalogue.schemas import InstrumentQuery, InstrumentSummary
 from api.clients.router import ForReaders as ClientsDep
-from api.pages.access import FormDep, Visit
+from api.pages.access import FormDep, FormRoute, Visit
 from api.pages.client import NO_CONCERN
 from api.pages.entry import KEY, EnteringDep, EntryForm, Filled, Shown, faults_told, read
 from api.pages.names import called
@@ -30,7 +30,7 @@ from api.responses.schemas import ResponseCreate
 from api.wordings.router import ForForms
 from instruments import Instrument, vocabulary
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=FormRoute, include_in_schema=False)
 
 ENTER: Final = "/app/clients/{client_id}/enter"
 FORM: Final = ENTER + "/{code}"

@@ -14,7 +14,7 @@ from api.clients.service import Clients
 from api.goals.router import ForWriters
 from api.goals.schemas import HEAVIEST, GoalCreate
 from api.goals.service import LEVELS, Goals
-from api.pages.access import FormDep, Visit, VisitDep
+from api.pages.access import FormDep, FormRoute, Visit, VisitDep
 from api.pages.goals import GOAL, GOALS
 from api.pages.names import called
 from api.pages.once import in_turn
@@ -22,7 +22,7 @@ from api.pages.render import page, redirect
 from api.pages.told import faults_of, whole
 from api.problems import RequestInvalid
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=FormRoute, include_in_schema=False)
 
 SET: Final = GOALS + "/new"
 Kind = Literal["levels", "target"]

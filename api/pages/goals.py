@@ -21,7 +21,7 @@ from api.conditional import etag
 from api.goals.router import ForReaders, ForWriters
 from api.goals.schemas import GoalPatch, GoalRead, RatingCreate
 from api.goals.service import LEVELS, Goals, current
-from api.pages.access import FormDep, Visit, VisitDep
+from api.pages.access import FormDep, FormRoute, Visit, VisitDep
 from api.pages.client import NARROW, WIDE
 from api.pages.names import called, meaning
 from api.pages.render import HEADERS, page, redirect
@@ -29,7 +29,7 @@ from api.pages.told import faults_of, version_in, whole
 from api.paging import Cursor
 from api.problems import PreconditionFailed, RequestInvalid
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=FormRoute, include_in_schema=False)
 
 GOALS: Final = "/app/clients/{client_id}/goals"
 GOAL: Final = GOALS + "/{goal_id}"

@@ -17,7 +17,7 @@ from api.conditional import etag
 from api.corrections.router import CorrectionsDep
 from api.corrections.schemas import ResponseVoidRequest
 from api.corrections.service import Request
-from api.pages.access import FormDep, Visit
+from api.pages.access import FormDep, FormRoute, Visit
 from api.pages.amend import TAG
 from api.pages.entry import KEY, EnteringDep
 from api.pages.names import called
@@ -26,7 +26,7 @@ from api.pages.told import faults_of
 from api.problems import PreconditionFailed
 from api.responses.router import ResponsesDep
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=FormRoute, include_in_schema=False)
 
 VOID: Final = "/app/responses/{response_id}/void"
 

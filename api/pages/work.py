@@ -15,13 +15,13 @@ from api.clients.codes import CODES
 from api.clients.router import ForReaders as ClientsDep
 from api.clients.service import Clients
 from api.conditional import etag
-from api.pages.access import FormDep, Visit, VisitDep
+from api.pages.access import FormDep, FormRoute, Visit, VisitDep
 from api.pages.names import called, meaning
 from api.pages.render import page, redirect
 from api.pages.told import faults_of, version_in, whole
 from api.problems import PreconditionFailed, RequestInvalid
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=FormRoute, include_in_schema=False)
 
 WORK: Final = "/app/clients/{client_id}/work/{assignment_id}"
 _NUMBERS: Final = ("minutes", "distress_before", "distress_after")

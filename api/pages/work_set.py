@@ -15,7 +15,7 @@ from api.assignments.service import Assignments
 from api.clients.codes import CODES
 from api.clients.router import ForReaders as ClientsDep
 from api.clients.service import Clients
-from api.pages.access import FormDep, Visit, VisitDep
+from api.pages.access import FormDep, FormRoute, Visit, VisitDep
 from api.pages.names import called
 from api.pages.once import in_turn
 from api.pages.render import page, redirect
@@ -23,7 +23,7 @@ from api.pages.told import faults_of
 from api.pages.work import WORK
 from api.problems import RequestInvalid
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(route_class=FormRoute, include_in_schema=False)
 
 SET: Final = "/app/clients/{client_id}/work/new"
 A_WEEK: Final = timedelta(days=7)

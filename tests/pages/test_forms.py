@@ -107,3 +107,33 @@ async def test_a_fault_is_told_at_the_top_and_at_the_field(clinic: Clinic, note:
         assert "note-fault" in str(field["aria-describedby"])
         assert [given for given in page.named("a") if given["href"] == "#note"]
         assert note.replace("\x07", "") in answer.text.replace("\x07", ""), "what was written is not lost"
+
+
+@pytest.mark.parametrize(
+    ("page", "to", "form", "about"),
+    [
+        ("alert", "/acknowledge", {"note": "bell \x07"}, "alert"),
+        ("amend", "", {"tag": "r1"}, "response"),
+        ("void", "", {}, "response"),
+        ("entry", "", {}, "client"),
+        ("goal_set", "", {"wording": ""}, "client"),
+        ("goal", "", {"value": "eleven"}, "goal"),
+        ("work_set", "", {"kind": "nothing"}, "client"),
+        ("work", "", {"outcome": "nothing"}, "assignment"),
+        ("work", "/withdraw", {"withdrawn_on": "never"}, "assignment"),
+    ],
+)
+async def test_a_form_that_is_shown_again_is_kept_as_refused(
+    clinic: Clinic, superuser: asyncpg.Connection, page: str, to: str, form: dict[str, str], about: str
+) -> None:
+    """As what the API refuses is, with who it was and nothing of what was written."""
+    request_id = uuid.uuid4().hex
+    async with clinic.signed_in() as client:
+        form = {"csrf": token_in((await client.get(clinic.paths[page])).text)} | form
+        headers = {**SENT_FROM_HERE, "X-Request-Id": request_id}
+        answer = await client.post(clinic.paths[page] + to, data=form, headers=headers)
+    assert answer.status_code in (409, 422)
+    kept = "select subject, resource, outcome from audit_event where request_id = $1 and outcome <> 'done'"
+    (event,) = await superuser.fetch(kept, request_id)
+    outcome = "request-invalid" if answer.status_code == 422 else "precondition-failed"
+    assert tuple(event) == ("c-1", about, outcome)
