@@ -19,7 +19,6 @@ import pytest
 from api.organisations.repository import ensure_organisation
 from api.security import crypto, issuer
 from tests.deploy.own_server import OWNER_PASSWORD, SERVICE_PASSWORD, OwnServer, installations, running
-from tests.platform.inside import Inside
 
 FATHOMLINE = Path(sys.executable).with_name("fathomline")
 
@@ -89,17 +88,16 @@ def test_no_password_is_in_the_servers_log(server: OwnServer) -> None:
     assert "owner's" not in log
 
 
-async def test_migrate_then_serve_and_answer(server: OwnServer, tmp_path: Path, inside: Inside) -> None:
+async def test_migrate_then_serve_and_answer(server: OwnServer, tmp_path: Path) -> None:
     """The whole way of an answer: client, FSFI with all answers 5, its scores read again; nothing for a stranger."""
-    given = {"DATABASE_URL": service_url(server), "FATHOMLINE_MASTER_KEY": crypto.new_master_key()}
-    before = await inside.beside(environment(tmp_path, **given), tmp_path, "serve")
-    assert before.status != 0
-    assert "fathomline migrate" in before.err
+    before = run(tmp_path, "serve", DATABASE_URL=service_url(server), FATHOMLINE_MASTER_KEY=crypto.new_master_key())
+    assert before.returncode != 0
+    assert "fathomline migrate" in before.stderr
 
     migrated = run(tmp_path, "migrate", DATABASE_OWNER_URL=owner_url(server))
     assert (migrated.returncode, migrated.stderr) == (0, "")
-    again = await inside.beside(environment(tmp_path, DATABASE_OWNER_URL=owner_url(server)), tmp_path, "migrate")
-    assert (again.status, again.err) == (0, "")
+    again = run(tmp_path, "migrate", DATABASE_OWNER_URL=owner_url(server))
+    assert (again.returncode, again.stderr) == (0, "")
 
     connection = await asyncpg.connect(service_url(server))
     try:
@@ -156,9 +154,8 @@ async def test_migrate_then_serve_and_answer(server: OwnServer, tmp_path: Path, 
     assert not (tmp_path / "postgres").exists()  # no embedded server was made beside it
 
 
-def test_the_owner_is_refused_as_the_services_role(server: OwnServer, tmp_path: Path, inside: Inside) -> None:
-    given = {"DATABASE_URL": owner_url(server), "FATHOMLINE_MASTER_KEY": crypto.new_master_key()}
-    refused = inside.under(environment(tmp_path, **given), tmp_path, "serve")
-    assert refused.status != 0
-    assert "owns" in refused.err
-    assert "word" not in refused.err  # the password
+def test_the_owner_is_refused_as_the_services_role(server: OwnServer, tmp_path: Path) -> None:
+    refused = run(tmp_path, "serve", DATABASE_URL=owner_url(server), FATHOMLINE_MASTER_KEY=crypto.new_master_key())
+    assert refused.returncode != 0
+    assert "owns" in refused.stderr
+    assert "word" not in refused.stderr  # the password

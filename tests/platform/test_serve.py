@@ -126,11 +126,11 @@ def test_a_data_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, i
     assert "cannot make a master key in" in done.err
 
 
-def test_it_does_not_serve_as_the_owner(tmp_path: Path, database: Urls, inside: Inside) -> None:
-    done = inside(tmp_path, "serve", "--port", "0", DATABASE_URL=database.owner)
-    assert done.status == 3
-    assert "owns table" in done.out + done.err
-    assert "Traceback" not in done.out + done.err
+def test_it_does_not_serve_as_the_owner(tmp_path: Path, database: Urls) -> None:
+    done = run(tmp_path, "serve", "--port", "0", DATABASE_URL=database.owner)
+    assert done.returncode == 3
+    assert "owns table" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_migrate_goes_up_and_back_and_says_so(tmp_path: Path, fresh_database: Urls, inside: Inside) -> None:
