@@ -195,17 +195,20 @@ async def beside(url: str, settings: Settings, keys: crypto.Keys, metrics: Metri
 
 
 async def _run(app: App) -> None:
+    """Work until cancelled. Before Python 3.12 a wait with a timeout, as of a pool that opens, can swallow that."""
     asyncio.get_running_loop().set_exception_handler(_overlook)
     async with app.open_async():
         sweeps = (audit.SWEEP, rescoring.SWEEP, references.SWEEP, protocols.PLAN)
         for task in (resume_jobs.__name__, forget_idempotency_keys.__name__, *sweeps):
             await app.configure_task(task).defer_async()
+        if (running := asyncio.current_task()) is not None and running.cancelling():
+            raise asyncio.CancelledError  # that the waits above swallowed, or this would run for ever
         logging.logger.info("worker", state="ready")
         watching = asyncio.gather(webhooks.watch(app), imports.watch(app))
         try:
             await app.run_worker_async()
         finally:
-            while not watching.done():  # before Python 3.12 a wait with a timeout can swallow a cancellation
+            while not watching.done():  # what is swallowed here is not the end of it
                 watching.cancel()
                 await asyncio.wait([watching], timeout=1)
             if not watching.cancelled():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from procrastinate.testing import InMemoryConnector
 from pydantic import SecretStr
 
 from api import jobs
@@ -108,3 +110,24 @@ async def test_a_worker_that_fails_is_started_again(
     assert running.cancelled()
     assert not await at_work()
     await superuser.close()
+
+
+class Swallowing(InMemoryConnector):
+    """Opens for as long as nobody ends it, and takes no notice of what for; so does a wait that is over just then."""
+
+    async def open_async(self, pool: Any = None) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+
+async def test_a_worker_that_is_ended_while_it_starts_ends(settings: Settings) -> None:
+    app = jobs.application("postgresql://u@127.0.0.1:9/x", settings)
+    with app.replace_connector(Swallowing()) as replaced:
+        running = asyncio.create_task(jobs._run(replaced))
+        await asyncio.sleep(0.05)
+        running.cancel()
+        done, _ = await asyncio.wait([running], timeout=5)
+        held = not done
+        running.cancel()
+        await asyncio.wait([running])
+    assert not held, "until it was ended once more"
