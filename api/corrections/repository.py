@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import asyncpg
 
-from api.responses.recording import EPISODE_MARGIN, ResponseToRecord, of_alerts
+from api.responses.recording import EPISODE_MARGIN, ResponseToRecord, of_alerts, of_scores
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Outcome = Literal["created", "replayed", "conflict", "stale", "episode_unknown", "outside_episode"]
@@ -89,14 +89,7 @@ async def amend_over(connection: Connection, correction: Correction, response: R
             EPISODE_MARGIN,
             r.document,
             r.valid,
-            [score.scale for score in r.scores],
-            [score.value for score in r.scores],
-            [score.status for score in r.scores],
-            [score.valid for score in r.scores],
-            [alert.id for alert in r.alerts],
-            [alert.rule for alert in r.alerts],
-            [alert.item for alert in r.alerts],
-            [alert.severity for alert in r.alerts],
+            *of_scores(r),
             r.organs,
             r.partner,
             r.outside,

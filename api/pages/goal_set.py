@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -17,7 +18,7 @@ from api.goals.service import LEVELS, Goals
 from api.pages.access import FormDep, FormRoute, Visit, VisitDep
 from api.pages.goals import GOAL, GOALS
 from api.pages.names import called
-from api.pages.once import in_turn
+from api.pages.once import in_turn, kept_already
 from api.pages.render import page, redirect
 from api.pages.told import faults_of, whole
 from api.problems import RequestInvalid
@@ -92,15 +93,12 @@ async def _last(goals: Goals, client_id: uuid.UUID) -> str:
 
 
 async def _same(goals: Goals, client_id: uuid.UUID, body: GoalCreate, last: str) -> uuid.UUID | None:
-    """The goal that this very form has set already; ids grow."""
+    """The goal that this very form has set already."""
     wanted = body.model_dump(exclude={"weight"}) | {"weight": 1 if body.kind == LEVELS else None}
     wanted |= {} if body.weight is None else {"weight": body.weight}
-    for row in await goals.repository.goals(client_id, None, None):
-        if str(row.id) > last:
-            found = (await goals.goal(client_id, row.id)).model_dump()
-            if all(found[name] == value for name, value in wanted.items()):
-                return row.id
-    return None
+    return await kept_already(
+        await goals.repository.goals(client_id, None, None), partial(goals.goal, client_id), wanted, last
+    )
 
 
 async def _shown(

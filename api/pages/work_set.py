@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Response
@@ -11,13 +12,12 @@ from pydantic import ValidationError
 
 from api.assignments.router import ForWriters
 from api.assignments.schemas import AssignmentCreate
-from api.assignments.service import Assignments
 from api.clients.codes import CODES
 from api.clients.router import ForReaders as ClientsDep
 from api.clients.service import Clients
 from api.pages.access import FormDep, FormRoute, Visit, VisitDep
 from api.pages.names import called
-from api.pages.once import in_turn
+from api.pages.once import in_turn, kept_already
 from api.pages.render import page, redirect
 from api.pages.told import faults_of
 from api.pages.work import WORK
@@ -49,22 +49,13 @@ async def keep(
     try:
         body = AssignmentCreate.model_validate(given)
         await in_turn(assignments.repository.session, "work", client_id)
-        work_id = await _same(assignments, client_id, body, sent.get("last", ""))
+        set_before = await assignments.repository.assignments(client_id, None, None)
+        read = partial(assignments.assignment, client_id)
+        work_id = await kept_already(set_before, read, body.model_dump(), sent.get("last", ""))
         work_id = work_id or (await assignments.set(client_id, body)).id
     except (ValidationError, RequestInvalid) as error:
         return await _shown(visit, clients, client_id, sent, faults_of(error), 422)
     return redirect(f"{WORK.format(client_id=client_id, assignment_id=work_id)}?said=set")
-
-
-async def _same(assignments: Assignments, client_id: uuid.UUID, body: AssignmentCreate, last: str) -> uuid.UUID | None:
-    """The work that this very form has set already; ids grow."""
-    wanted = body.model_dump()
-    for row in await assignments.repository.assignments(client_id, None, None):
-        if str(row.id) > last:
-            found = (await assignments.assignment(client_id, row.id)).model_dump()
-            if all(found[name] == value for name, value in wanted.items()):
-                return row.id
-    return None
 
 
 async def _shown(

@@ -190,6 +190,21 @@ def _arguments(response: ResponseToRecord) -> tuple[object, ...]:
         r.recorded_at,
         r.document,
         r.valid,
+        *of_scores(r),
+        r.event_id,
+        r.organs,
+        r.partner,
+        r.outside,
+        r.episode_id,
+        EPISODE_MARGIN,
+        *of_alerts(r),
+    )
+
+
+def of_scores(response: ResponseToRecord) -> tuple[object, ...]:
+    """What both functions, that records and that amends, take of scores and of alerts by the definition's rules."""
+    r = response
+    return (
         [score.scale for score in r.scores],
         [score.value for score in r.scores],
         [score.status for score in r.scores],
@@ -198,13 +213,6 @@ def _arguments(response: ResponseToRecord) -> tuple[object, ...]:
         [alert.rule for alert in r.alerts],
         [alert.item for alert in r.alerts],
         [alert.severity for alert in r.alerts],
-        r.event_id,
-        r.organs,
-        r.partner,
-        r.outside,
-        r.episode_id,
-        EPISODE_MARGIN,
-        *of_alerts(r),
     )
 
 

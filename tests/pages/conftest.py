@@ -34,3 +34,9 @@ async def pages(settings: Settings) -> AsyncIterator[FastAPI]:
 async def clinic(pages: FastAPI) -> Clinic:
     """A clinic that tests only read."""
     return await make_clinic(pages)
+
+
+@pytest.fixture
+async def own(pages: FastAPI) -> Clinic:
+    """A clinic that a test writes into."""
+    return await make_clinic(pages)

@@ -5,31 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import asyncpg
-import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.pages.clinic import SENT_FROM_HERE, Api, Clinic, make_clinic, path_of
+from tests.pages.clinic import Api, Clinic, make_clinic, path_of
+from tests.pages.forms import form_at, sent
 from tests.pages.test_enter import answers, fault_of, fields_of
 from tests.pages.test_pages import NASTY, holds_together
 
 REASON = {"reason_code": "mistyped", "reason": f"Read wrongly.\r\n{NASTY}"}
-
-
-@pytest.fixture
-async def own(pages: FastAPI) -> Clinic:
-    return await make_clinic(pages)
-
-
-async def form_at(client: httpx.AsyncClient, path: str) -> dict[str, str]:
-    answer = await client.get(path)
-    assert answer.status_code == 200, answer.text
-    holds_together(answer)
-    return fields_of(answer.text)
-
-
-async def sent(client: httpx.AsyncClient, path: str, form: dict[str, str]) -> httpx.Response:
-    return await client.post(path, data=form, headers=SENT_FROM_HERE)
 
 
 async def told(clinic: Clinic, response_id: str, **more: Any) -> Any:

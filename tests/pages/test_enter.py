@@ -23,12 +23,6 @@ from tests.pages.test_pages import NASTY, Elements, holds_together
 COUNT = "select count(*) from response where client_id::text = $1"
 
 
-@pytest.fixture
-async def own(pages: FastAPI) -> Clinic:
-    """A clinic that a test writes into."""
-    return await make_clinic(pages)
-
-
 def fields_of(text: str) -> dict[str, str]:
     """What a browser would send of the page's form as it stands."""
     page, found = Elements(text), {}

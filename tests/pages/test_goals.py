@@ -5,32 +5,16 @@ from __future__ import annotations
 import uuid
 
 import asyncpg
-import httpx
 import pytest
 from fastapi import FastAPI
 
 from tests.pages.clinic import SENT_FROM_HERE, Api, Clinic, make_clinic, path_of
+from tests.pages.forms import form_at, sent
 from tests.pages.test_enter import fault_of, fields_of
 from tests.pages.test_pages import NASTY, holds_together
 
 RATINGS = "select count(*) from goal_rating where goal_id::text = $1"
 COMPLETIONS = "select count(*) from assignment_completion where assignment_id::text = $1"
-
-
-@pytest.fixture
-async def own(pages: FastAPI) -> Clinic:
-    return await make_clinic(pages)
-
-
-async def form_at(client: httpx.AsyncClient, path: str) -> dict[str, str]:
-    answer = await client.get(path)
-    assert answer.status_code == 200, answer.text
-    holds_together(answer)
-    return fields_of(answer.text)
-
-
-async def sent(client: httpx.AsyncClient, path: str, form: dict[str, str]) -> httpx.Response:
-    return await client.post(path, data=form, headers=SENT_FROM_HERE)
 
 
 async def test_a_rating_is_recorded_once_and_changes_the_picture(own: Clinic, superuser: asyncpg.Connection) -> None:

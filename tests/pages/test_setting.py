@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.pages.clinic import Api, Clinic, make_clinic, path_of
-from tests.pages.test_amend import form_at, sent
+from tests.pages.forms import form_at, sent
 from tests.pages.test_enter import fault_of, fields_of
 from tests.pages.test_pages import NASTY, holds_together
 

@@ -14,11 +14,6 @@ VOIDED = "select count(*) from audit_event where resource_id::text = $1 and acti
 REASON = {"reason_code": "wrong-client", "reason": f"Of somebody else.\r\n{NASTY}"}
 
 
-@pytest.fixture
-async def own(pages: FastAPI) -> Clinic:
-    return await make_clinic(pages)
-
-
 async def test_it_is_said_once_and_counts_nowhere_any_more(own: Clinic, superuser: asyncpg.Connection) -> None:
     path = own.paths["void"]
     async with own.signed_in() as client:
