@@ -30,6 +30,7 @@ NEEDED = (
     "instruments",
     "pyproject.toml",
     "tests/__init__.py",
+    "tests/definitions_good",
     "tests/scoring",
     "tests/golden",
     "tests/golden_statistics",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import typer
 
 from api.problems import catalogue
-from scripts import check_docs, check_secrets, openapi
+from scripts import check_docs, check_secrets, mutation, openapi
 
 made = functools.cache(openapi.document)
 """The document of the application, which takes seconds to make."""
@@ -148,3 +149,11 @@ class TestSecrets:
         self.add(tree, "new.py", "nothing\n")
         assert audit(is_secret=False) == 1
         assert "nothing is left of the alarm in new.py" in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_what_mutation_copies_is_all_that_the_scoring_tests_need(tmp_path: Path) -> None:
+    mutation.copy(tmp_path)
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/scoring"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
