@@ -21,8 +21,8 @@ SKIPPED = {
     "instruments/definitions/published.json",
     "tests/definitions_bad/alias-of-itself.yaml",
 }
-"""Locks and checksums of definitions are nothing but hashes, which look like secrets; the baseline holds hashes of its own; and the
-scanner would follow the alias that stands for itself for ever."""
+"""Locks and checksums of definitions are nothing but hashes, which look like secrets; the baseline holds hashes of its
+own; and the scanner would follow the alias that stands for itself for ever."""
 
 
 def tracked(root: Path) -> list[str]:
