@@ -97,12 +97,12 @@ class Assignments:
         if given:
             if "note" in given:
                 note = given.pop("note")
-                row.note_sealed = None if note is None else sealer.seal(note, row.id)
+                given["note_sealed"] = None if note is None else sealer.seal(note, row.id)
+            after = AssignmentRow(**row.model_dump() | given)  # of no session: what is refused has changed nothing
+            await self.steps.refuse("change", "assignment", assignment_id, _faults(after))
             for name, value in given.items():
                 setattr(row, name, value)
             _next_version(row)
-            with self.repository.session.no_autoflush:
-                await self.steps.refuse("change", "assignment", assignment_id, _faults(row))
             await self.repository.add(row)
         self.steps.done("change", "assignment", assignment_id)
         return _read(row, completion, sealer)

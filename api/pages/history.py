@@ -40,8 +40,8 @@ async def history(
     for item in items:
         if item["superseded"] is not None:
             item["superseded"]["why"] = meaning("correction", item["superseded"]["reason_code"])
-    names = await library.names(visit.principal.organisation_id, {item["instrument"] for item in items})
     own = visit.principal.organisation_id
+    names = await library.names(own, {item["instrument"] for item in items})
     scales: dict[tuple[str, int], dict[str, str]] = {}
     for code, version in {(item["instrument"], item["version"]) for item in items}:
         try:

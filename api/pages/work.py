@@ -62,8 +62,7 @@ async def withdraw(
         body = AssignmentPatch.model_validate({"withdrawn_on": day})
         if form.get("version") != str(found.version) and found.withdrawn_on == body.withdrawn_on:
             return redirect(done)  # sent twice
-        async with assignments.repository.session.begin_nested():  # what is refused leaves nothing behind
-            await assignments.change(client_id, assignment_id, body, etag(version_in(form)))
+        await assignments.change(client_id, assignment_id, body, etag(version_in(form)))
     except (ValidationError, RequestInvalid) as error:
         return await _shown(visit, clients, found, form, faults=faults_of(error), status=422)
     except PreconditionFailed:
