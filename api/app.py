@@ -74,7 +74,6 @@ from api.wordings.router import router as wordings
 from api.work.router import router as work
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
-    recording,
     progress,
     health,
     catalogue,
@@ -139,6 +138,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # FastAPI's pages load their scripts from a CDN; the document itself is at /openapi.json
         redoc_url=None,
         redirect_slashes=False,  # a redirect would repeat the path, ids and all, in a header that proxies log
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # FastAPI's spans hold whole paths, ids and all
     )
     app.state.settings = settings
     app.state.metrics = Metrics()
@@ -146,6 +146,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.gone_instead = gone_instead
     problems.install(app)
     app.state.problem_page = problem_page
+    app.router.routes.extend(recording.routes)  # not included as the others are: its path would be matched three times
     for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     yaml = {WORDINGS: "wordings:write", DRAFTS: "instruments:write"}

@@ -7,12 +7,14 @@ import socket
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from opentelemetry import trace
 
 from api.app import create_app, trusted_issuers
 from api.organisations.repository import find_organisation
@@ -48,6 +50,21 @@ class TestHealth:
             assert answer.headers["retry-after"] == "1"
             assert (await client.get("/health/live")).status_code == 200
         await nowhere.close()
+
+
+async def test_no_tracing_sees_a_path(running: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where OpenTelemetry is set up around the service, as agents do: FastAPI's spans name the whole path."""
+    asked: list[str] = []
+
+    class Provider(trace.TracerProvider):
+        def get_tracer(self, *names: Any, **more: Any) -> trace.Tracer:
+            asked.append(names[0])
+            return trace.NoOpTracer()
+
+    monkeypatch.setattr(trace, "get_tracer_provider", Provider)
+    async with running.client("clinician") as client:
+        assert (await client.get(f"/v1/clients/{uuid.uuid4()}")).status_code == 404
+    assert asked == []
 
 
 class _OnlyPool:
