@@ -135,10 +135,20 @@ async def test_together_writes_what_each_alone_writes(
             assert await superuser.fetchval(stands_for, tenant.id, one.idempotency_key) == one.id
 
 
+@pytest.mark.parametrize("long", [0.0, together.LONG, 60.0])
 async def test_of_many_none_is_lost_or_doubled(
-    recorder: Recorder, superuser: asyncpg.Connection, tenant: Tenant, clients: list[uuid.UUID]
+    recorder: Recorder,
+    superuser: asyncpg.Connection,
+    tenant: Tenant,
+    clients: list[uuid.UUID],
+    monkeypatch: pytest.MonkeyPatch,
+    long: float,
 ) -> None:
-    """More than one call takes, several of each client, each sent twice at once with its key."""
+    """More than one call takes, several of each client, each sent twice at once with its key; however long calls take.
+
+    Every call takes long, some do, none does.
+    """
+    monkeypatch.setattr(together, "LONG", long)
     made = [make_recording(tenant.id, clients[n % 6], document=f'{{"n": {n}}}') for n in range(90)]
     again = [replace(one, id=new_id(), event_id=new_id(), document='{"another": 1}') for one in made]
     got = await all_at_once(recorder, [one for pair in zip(made, again, strict=True) for one in pair])
@@ -301,6 +311,38 @@ async def test_one_that_waits_for_a_lock_does_not_keep_the_others(
     assert not waits.done(), "it waits for what the other transaction makes of the episode"
     await transaction.commit()
     assert (await waits).outcome == "outside_episode"
+
+
+async def test_a_call_that_takes_long_is_not_waited_for(
+    recorder: Recorder,
+    superuser: asyncpg.Connection,
+    service: asyncpg.Connection,
+    tenant: Tenant,
+    clients: list[uuid.UUID],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many calls wait as there may be but one, and as many as there may be; then the others do, and are not lost."""
+    monkeypatch.setattr(together, "PATIENCE", "20s")
+    episodes = {client_id: await make_episode(service, tenant.id, client_id) for client_id in clients[:3]}
+    transaction = superuser.transaction()
+    await transaction.start()
+    await superuser.execute("select from episode where id = any ($1) for update", list(episodes.values()))
+    late: list[asyncio.Task[Recorded]] = []
+    for number, (client_id, episode_id) in enumerate(episodes.items(), 1):
+        late.append(asyncio.create_task(recorder.record(make_recording(tenant.id, client_id, episode_id=episode_id))))
+        async with asyncio.timeout(10):
+            while await superuser.fetchval("select count(*) from pg_locks where not granted") < number:
+                await asyncio.sleep(0.01)
+        if number < together.MOST_CALLS:
+            others = [make_recording(tenant.id, client_id) for client_id in clients[3:]]
+            async with asyncio.timeout(5):
+                assert {one.outcome for one in await all_at_once(recorder, others)} == {"created"}
+    other = asyncio.create_task(recorder.record(make_recording(tenant.id, clients[5])))
+    await asyncio.sleep(5 * together.LONG)
+    assert not any(one.done() for one in (*late, other))
+    await transaction.commit()
+    assert {one.outcome for one in await asyncio.gather(*late, other)} == {"created"}
+    assert recorder._organisations == {}
 
 
 async def test_a_caller_that_gives_up_takes_nothing_from_the_others(
