@@ -19,8 +19,9 @@ from benchmarks.scoring import FSFI
 from benchmarks.server import ORGANISATION, Service, floor, load, service
 
 FEW, MANY = 10_000, 1_000_000
-CLIENTS = 200
+CLIENTS = 400
 DAYS = 28
+"""A round of recording has fewer requests than the product of the two."""
 SERIES_LENGTH = 20
 """Responses of the client whose progress is read, the same however many there are in all."""
 
@@ -34,10 +35,11 @@ def record_response() -> list[Outcome]:
         _in_database(floor_url, "create table floor_row (id uuid primary key, body jsonb not null)")
         floor_port = stack.enter_context(floor(floor_url))
         running = stack.enter_context(service(data))
-        bodies = _bodies(running)
+        forms = _forms(running)
+        bodies = next(forms)
         pairs = in_turn(
             lambda: load(floor_port, "POST", ["/rows"], headers={}, bodies=bodies),
-            lambda: _record(running, bodies),
+            lambda: _record(running, forms),
             rounds=7,
         )
     return [outcome("POST /v1/responses", pairs, goal=0.6, higher_is="better", unit="requests/s")]
@@ -56,9 +58,9 @@ def stored_responses() -> list[Outcome]:
     ]
 
 
-def _record(running: Service, bodies: list[str]) -> float:
+def _record(running: Service, forms: Iterator[list[str]]) -> float:
     headers = {**running.headers(), "Idempotency-Key": '"{n}"'}
-    return load(running.port, "POST", ["/v1/responses"], headers=headers, bodies=bodies)
+    return load(running.port, "POST", ["/v1/responses"], headers=headers, bodies=next(forms))
 
 
 def _progress(running: Service, client: str) -> float:
@@ -99,27 +101,32 @@ def _in_database(url: str, *statements: str) -> None:
     asyncio.run(run())
 
 
-def _bodies(running: Service) -> list[str]:
-    """An FSFI of each of some clients on each of some days, as text: nobody answers twice at the same moment."""
+def _forms(running: Service) -> Iterator[list[str]]:
+    """For each round an FSFI of each of some clients on each of some days, as text.
+
+    Nobody answers twice at the same moment, also not in another round: the client's series would then be one of
+    hundreds of answers at a few moments, which no clinic has, and be sorted for each that is added.
+    """
     clients = [running.call("POST", "/v1/clients", {})["id"] for _ in range(CLIENTS)]
     answers = {item.id: 3 + int(item.id) % 3 for item in FSFI.items}
     form = {"instrument": "fsfi", "answers": answers}
-    days = [f"2026-01-{day:02}T09:00:00Z" for day in range(1, 1 + DAYS)]
-    return [json.dumps({"client_id": client, "answered_at": day, **form}) for day in days for client in clients]
+    for minute in range(60):
+        days = [f"2026-01-{day:02}T09:{minute:02}:00Z" for day in range(1, 1 + DAYS)]
+        yield [json.dumps({"client_id": client, "answered_at": day, **form}) for day in days for client in clients]
 
 
-def _stored(stack: ExitStack, number: int) -> tuple[Service, list[str], str]:
-    """A service with some responses stored, bodies to record, and a client with a series of fixed length."""
+def _stored(stack: ExitStack, number: int) -> tuple[Service, Iterator[list[str]], str]:
+    """A service with some responses stored, forms to record, and a client with a series of fixed length."""
     data, lease = stack.enter_context(_clinic())
     running = stack.enter_context(service(data))
-    bodies = _bodies(running)
-    first = running.call("POST", "/v1/clients", {})["id"]
-    form = {**json.loads(bodies[0]), "client_id": first}
+    forms = _forms(running)
+    form = json.loads(next(forms)[0])
+    first = form["client_id"] = running.call("POST", "/v1/clients", {})["id"]
     for day in range(SERIES_LENGTH):
         form["answered_at"] = f"2025-01-{day + 1:02}T09:00:00Z"
         sample = running.call("POST", "/v1/responses", form, **{"Idempotency-Key": str(uuid.uuid4())})
     asyncio.run(_fill(lease.url_owner, sample["id"], number))
-    return running, bodies, first
+    return running, forms, first
 
 
 async def _fill(url: str, sample: str, number: int, copies: Sequence[str] | None = None) -> None:
