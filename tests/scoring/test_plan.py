@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from instruments.loader import definition_from
 from instruments.schema import Instrument
 from scoring import shortcut
 from scoring.engine import _complete, _flagged
+from scoring.frame import FEW_RULES
 from scoring.goals import LARGEST
 from scoring.plan import plan_of
 from scoring.progress_figures import figures
@@ -151,7 +153,7 @@ def rule(number: int) -> dict[str, Any]:
 
 def test_as_many_validity_rules_as_fit_are_told_apart() -> None:
     scales = [scale("a", items=["1"], min=0, max=2)]
-    for most in (31, 32, 33, 63):
+    for most in (1, FEW_RULES, FEW_RULES + 1, 31, 32, 33, 63):
         world = instrument(items=ITEMS, scales=scales, validity=[rule(n) for n in range(most)])
         frame = scoring.score_frame(world, pd.DataFrame({"1": [0, 1, 2]}))
         expected = [";".join(f.id for f in scoring.score(world, {"1": n}).flags) for n in range(3)]
@@ -159,6 +161,21 @@ def test_as_many_validity_rules_as_fit_are_told_apart() -> None:
         assert expected[1] != expected[2]
     with pytest.raises(scoring.PlanError, match="63 validity rules"):
         compiled(instrument(items=ITEMS, scales=scales, validity=[rule(n) for n in range(64)]))
+
+
+@pytest.mark.parametrize("most", [0, FEW_RULES, FEW_RULES + 1])
+def test_every_combination_of_validity_rules_is_named(most: int) -> None:
+    names = [str(n) for n in range(1, 8)]
+    rules = [rule(n) | {"id": f"v{n}", "when": {"item": names[n], "at_least": 1}} for n in range(most)]
+    world = instrument(
+        items=[item(name) for name in names], scales=[scale("a", items=names, min=0, max=14)], validity=rules
+    )
+    rows = [row for row in product([1, 0], repeat=7) if row[:2] != (1, 0)]  # so not every combination occurs
+    found = scoring.score_frame(world, pd.DataFrame(rows, columns=names))["flags"]
+    assert found.tolist() == [";".join(f"v{n}" for n in range(most) if row[n]) for row in rows]
+    assert set(found.cat.categories) == set(found)
+    found.iloc[0] = found.iloc[-1]
+    assert scoring.score_frame(world, pd.DataFrame([], columns=names))["flags"].tolist() == []
 
 
 def test_the_largest_plan_is_exact_to_its_last_unit() -> None:
