@@ -20,6 +20,8 @@ from tests.invented import make_pack
 from tests.pages.clinic import SENT_FROM_HERE, Api, Clinic, make_clinic, path_of, token_in
 from tests.pages.test_pages import NASTY, Elements, holds_together
 
+NOW = datetime.now(UTC)
+YESTERDAY = f"{NOW - timedelta(days=1):%Y-%m-%d}"
 COUNT = "select count(*) from response where client_id::text = $1"
 
 
@@ -153,7 +155,7 @@ async def test_a_form_may_be_partly_answered_and_what_is_open_is_told(own: Clini
     [
         ({"day": "2026-02-30"}, "day"),
         ({"day": ""}, "day"),
-        ({"day": f"{datetime.now(UTC) + timedelta(days=3):%Y-%m-%d}"}, "day"),
+        ({"day": f"{NOW + timedelta(days=3):%Y-%m-%d}"}, "day"),
         ({"day": "1870-01-01"}, "day"),
         ({"time": "25:00"}, "time"),
         ({"time": ""}, "time"),
@@ -171,7 +173,8 @@ async def test_a_fault_is_told_at_the_top_and_at_its_field_and_values_are_kept(
 ) -> None:
     before = await superuser.fetchval(COUNT, clinic.client_id)
     async with clinic.signed_in() as client:
-        form = await opened(client, clinic) | answers(2) | {"setting": "remote", "time": "07:07"} | changes
+        form = await opened(client, clinic) | answers(2) | {"setting": "remote", "day": YESTERDAY, "time": "07:07"}
+        form |= changes
         answer = await sent(client, clinic, form)
     fault_of(answer, name)
     kept = fields_of(answer.text)
