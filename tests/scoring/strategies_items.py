@@ -60,7 +60,8 @@ def item_variant(draw: Draw, item: dict[str, Any]) -> dict[str, Any]:
     options = item["options"]
     changed: dict[str, Any] = {}
     if draw(st.booleans()):
-        more = draw(st.lists(st.integers(31, 40), min_size=1, max_size=3, unique=True))
+        new = [value for value in range(31, 41) if value not in options]
+        more = draw(st.lists(st.sampled_from(new), min_size=1, max_size=3, unique=True))
         changed["options"] = [*options, *more]
     if draw(st.booleans()):
         left_out = {o["value"] for o in item.get("not_applicable", ()) if not o["scored"]}
