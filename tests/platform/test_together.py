@@ -33,6 +33,8 @@ from tests.factories import NOON, make_client, make_episode, make_recording
 from tests.platform.test_recording import NOTHING, TABLES, counts
 
 DOCUMENT = '{"id":"%s","alerts":[],"flags":[]}'
+BLOCKED = "select pid from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid))"
+"""Who waits for what the asking connection holds, and not for a test that runs beside this one."""
 TAIL = len('],"flags":[]}')
 
 
@@ -331,7 +333,7 @@ async def test_a_call_that_takes_long_is_not_waited_for(
     for number, (client_id, episode_id) in enumerate(episodes.items(), 1):
         late.append(asyncio.create_task(recorder.record(make_recording(tenant.id, client_id, episode_id=episode_id))))
         async with asyncio.timeout(10):
-            while await superuser.fetchval("select count(*) from pg_locks where not granted") < number:
+            while len(await superuser.fetch(BLOCKED)) < number:
                 await asyncio.sleep(0.01)
         if number < together.MOST_CALLS:
             others = [make_recording(tenant.id, client_id) for client_id in clients[3:]]
@@ -395,8 +397,7 @@ async def test_a_connection_that_ends_is_not_tried_again(
     await transaction.start()
     await superuser.execute("select from episode where id = $1 for update", episode_id)
     asked = asyncio.gather(*(recorder.record(one) for one in made), return_exceptions=True)
-    blocked = "select pid from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid))"
-    while (pid := await superuser.fetchval(blocked)) is None:
+    while (pid := await superuser.fetchval(BLOCKED)) is None:
         await asyncio.sleep(0.01)
     await superuser.execute("select pg_terminate_backend($1)", pid)
     assert all(isinstance(one, asyncpg.PostgresError | OSError) for one in await asked)
